@@ -1,0 +1,314 @@
+// Package api holds the requests and answers of the HTTP API, and nothing else:
+// structs with JSON tags, shared by server and client so that the compiler
+// checks both sides.
+//
+// Base path, names and payloads are those of Debusine 0.16's /api/1.0/, so that
+// its packaged client works here unmodified. What is ours alone stands beside
+// them: begin, log, template and worker lists, the reasons why nothing can take
+// a work request. Times are RFC 3339, sizes bytes, checksums lower-case
+// hexadecimal. Requests go with "Token: SECRET" and "X-Debusine-Scope: NAME";
+// faults come back as Problem with type application/problem+json.
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Problem is a fault in the form of RFC 7807. Hint says what to do about it.
+type Problem struct {
+	Title            string            `json:"title"`
+	Detail           string            `json:"detail,omitempty"`
+	Status           int               `json:"status,omitempty"`
+	Hint             string            `json:"hint,omitempty"`
+	ValidationErrors map[string]string `json:"validation_errors,omitempty"`
+}
+
+// Page is one page of a list; Next and Previous are addresses with a cursor.
+type Page[T any] struct {
+	Count    *int    `json:"count,omitempty"`
+	Next     *string `json:"next"`
+	Previous *string `json:"previous"`
+	Results  []T     `json:"results"`
+}
+
+// Whoami is the answer of GET whoami/.
+type Whoami struct {
+	User      string `json:"user,omitempty"`
+	Worker    string `json:"worker,omitempty"`
+	TokenType string `json:"token_type"`
+	Scope     string `json:"scope,omitempty"`
+}
+
+// ServiceStatus is the answer of GET service-status/.
+type ServiceStatus struct {
+	Version     string         `json:"version"`
+	Pending     map[string]int `json:"pending"` // by queue
+	Running     int            `json:"running"`
+	Workers     int            `json:"workers"`          // enabled
+	WorkersBusy int            `json:"workers_busy"`     // with a work request in hand
+	UI          string         `json:"ui_url,omitempty"` // Temporal's Web UI
+}
+
+// WorkRequestCreate is the body of POST work-request/.
+type WorkRequestCreate struct {
+	TaskName       string          `json:"task_name"`
+	TaskData       json.RawMessage `json:"task_data,omitempty"`
+	TaskType       string          `json:"task_type,omitempty"` // ours; default Worker
+	Workspace      string          `json:"workspace,omitempty"`
+	EventReactions json.RawMessage `json:"event_reactions,omitempty"`
+	PriorityBase   int             `json:"priority_base,omitempty"`
+}
+
+// WorkRequest is a work request as everybody sees it.
+type WorkRequest struct {
+	ID                 int64           `json:"id"`
+	URL                string          `json:"url"`
+	Parent             *int64          `json:"parent"`
+	WorkflowRoot       *int64          `json:"workflow_root"`
+	CreatedAt          time.Time       `json:"created_at"`
+	PendingAt          *time.Time      `json:"pending_at,omitempty"`
+	StartedAt          *time.Time      `json:"started_at"`
+	CompletedAt        *time.Time      `json:"completed_at"`
+	Duration           *float64        `json:"duration"` // seconds
+	CreatedBy          string          `json:"created_by,omitempty"`
+	AbortedBy          string          `json:"aborted_by,omitempty"`
+	Status             string          `json:"status"`
+	Result             string          `json:"result"`
+	Worker             *int64          `json:"worker"`
+	WorkerName         string          `json:"worker_name,omitempty"`
+	Attempt            int             `json:"attempt,omitempty"`
+	TaskType           string          `json:"task_type"`
+	TaskName           string          `json:"task_name"`
+	TaskData           json.RawMessage `json:"task_data"`
+	ConfiguredTaskData json.RawMessage `json:"configured_task_data,omitempty"`
+	DynamicTaskData    json.RawMessage `json:"dynamic_task_data"`
+	PriorityBase       int             `json:"priority_base"`
+	PriorityAdjustment int             `json:"priority_adjustment"`
+	OutputData         json.RawMessage `json:"output_data,omitempty"`
+	WorkflowData       json.RawMessage `json:"workflow_data,omitempty"`
+	Step               string          `json:"step,omitempty"`
+	Template           string          `json:"workflow_template,omitempty"`
+	Artifacts          []int64         `json:"artifacts"`
+	Scope              string          `json:"scope"`
+	Workspace          string          `json:"workspace"`
+	Supersedes         *int64          `json:"supersedes,omitempty"`
+	SupersededBy       *int64          `json:"superseded_by,omitempty"`
+	TagsProvided       []string        `json:"scheduler_tags_provided"`
+	TagsRequired       []string        `json:"scheduler_tags_required"`
+	Queue              string          `json:"queue,omitempty"`
+	MissingTags        []string        `json:"missing_tags,omitempty"`   // of a pending one that no enabled worker can take
+	WaitingReason      string          `json:"waiting_reason,omitempty"` // the same as a sentence
+	TemporalID         string          `json:"temporal_workflow_id,omitempty"`
+	TemporalURL        string          `json:"temporal_url,omitempty"` // in the Web UI
+	HasLog             bool            `json:"has_log,omitempty"`
+	LogArtifact        *int64          `json:"log_artifact,omitempty"`
+}
+
+// WorkflowCreate is the body of POST workflow/.
+type WorkflowCreate struct {
+	TemplateName string                     `json:"template_name,omitempty"`
+	TaskName     string                     `json:"task_name,omitempty"`
+	Workspace    string                     `json:"workspace,omitempty"`
+	TaskData     map[string]json.RawMessage `json:"task_data"`
+}
+
+// WorkflowTemplate is a template, in requests (without ID) and answers.
+type WorkflowTemplate struct {
+	ID                int64                      `json:"id,omitempty"`
+	Name              string                     `json:"name"`
+	TaskName          string                     `json:"task_name"`
+	StaticParameters  map[string]json.RawMessage `json:"static_parameters"`
+	RuntimeParameters json.RawMessage            `json:"runtime_parameters,omitempty"`
+	Priority          int                        `json:"priority"`
+	ExtraGroups       []string                   `json:"extra_groups,omitempty"`
+	Restricted        bool                       `json:"restricted"`
+	Links             map[string]string          `json:"links,omitempty"`
+}
+
+// Begin is the body of POST work-request/ID/begin/: the task token that the
+// gateway sealed for this worker.
+type Begin struct {
+	TaskToken []byte `json:"task_token"`
+}
+
+// The decisions of BeginAnswer.
+const (
+	Run          = "run"
+	AlreadyEnded = "already-ended"
+	Refused      = "no" // aborted, or the delivery is void
+)
+
+// BeginAnswer says whether to run, with the attempt's own token and the data.
+type BeginAnswer struct {
+	Decision     string          `json:"decision"`
+	Token        string          `json:"token,omitempty"`
+	Attempt      int             `json:"attempt,omitempty"`
+	TaskName     string          `json:"task_name,omitempty"`
+	TaskData     json.RawMessage `json:"task_data,omitempty"`    // configured
+	DynamicData  json.RawMessage `json:"dynamic_data,omitempty"` // lookups resolved
+	Workspace    string          `json:"workspace,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+	LimitSeconds int64           `json:"limit_seconds,omitempty"`
+}
+
+// Complete is the body of PUT work-request/ID/completed/, with the attempt's token.
+type Complete struct {
+	Result     string          `json:"result"`
+	OutputData json.RawMessage `json:"output_data,omitempty"`
+}
+
+// WorkRequestPatch is the body of PATCH work-request/ID/.
+type WorkRequestPatch struct {
+	PriorityAdjustment *int `json:"priority_adjustment,omitempty"`
+}
+
+// File is one file of an artifact. URL is in answers only.
+type File struct {
+	Type        string            `json:"type"` // "file"
+	Size        int64             `json:"size"`
+	Checksums   map[string]string `json:"checksums"` // sha256
+	ContentType string            `json:"content_type,omitempty"`
+	URL         string            `json:"url,omitempty"`
+}
+
+// ArtifactCreate is the body of POST artifact/.
+type ArtifactCreate struct {
+	Category    string          `json:"category"`
+	Workspace   string          `json:"workspace,omitempty"`
+	Files       map[string]File `json:"files"`
+	Data        json.RawMessage `json:"data,omitempty"`
+	WorkRequest *int64          `json:"work_request,omitempty"`
+	ExpireAt    *time.Time      `json:"expire_at,omitempty"`
+}
+
+// Artifact is an artifact with what is still to be uploaded.
+type Artifact struct {
+	ID                   int64           `json:"id"`
+	URL                  string          `json:"url"`
+	Scope                string          `json:"scope"`
+	Workspace            string          `json:"workspace"`
+	Category             string          `json:"category"`
+	CreatedAt            time.Time       `json:"created_at"`
+	CreatedBy            string          `json:"created_by,omitempty"`
+	CreatedByWorkRequest *int64          `json:"created_by_work_request,omitempty"`
+	Data                 json.RawMessage `json:"data"`
+	DownloadTarGzURL     string          `json:"download_tar_gz_url"`
+	Complete             bool            `json:"complete"`
+	FilesToUpload        []string        `json:"files_to_upload"`
+	ExpireAt             *time.Time      `json:"expire_at"`
+	Files                map[string]File `json:"files"`
+}
+
+// Relation joins two artifacts.
+type Relation struct {
+	ID       int64  `json:"id,omitempty"`
+	Artifact int64  `json:"artifact"`
+	Target   int64  `json:"target"`
+	Type     string `json:"type"` // extends, relates-to, built-using
+}
+
+// Collection is a collection, in requests (without ID) and answers.
+type Collection struct {
+	ID        int64             `json:"id,omitempty"`
+	Name      string            `json:"name"`
+	Category  string            `json:"category"`
+	Workspace string            `json:"workspace,omitempty"`
+	Data      json.RawMessage   `json:"data,omitempty"`
+	Items     int               `json:"items,omitempty"`
+	Links     map[string]string `json:"links,omitempty"`
+}
+
+// CollectionItem is one entry of a collection.
+type CollectionItem struct {
+	ID         int64           `json:"id"`
+	Name       string          `json:"name"`
+	ChildType  string          `json:"child_type"`
+	Category   string          `json:"category"`
+	Artifact   *int64          `json:"artifact,omitempty"`
+	Collection *int64          `json:"collection,omitempty"`
+	Data       json.RawMessage `json:"data"`
+	CreatedAt  time.Time       `json:"created_at"`
+	RemovedAt  *time.Time      `json:"removed_at,omitempty"`
+}
+
+// CollectionItemCreate is the body of POST collection/WS/CAT/NAME/item/ (ours).
+type CollectionItemCreate struct {
+	Artifact  int64          `json:"artifact"`
+	Variables map[string]any `json:"variables,omitempty"`
+}
+
+// LookupSingle is the body of POST lookup/single/.
+type LookupSingle struct {
+	Lookup          any    `json:"lookup"` // integer or string
+	WorkRequest     *int64 `json:"work_request,omitempty"`
+	ExpectType      string `json:"expect_type,omitempty"`
+	DefaultCategory string `json:"default_category,omitempty"`
+	Workspace       string `json:"workspace"`
+}
+
+// LookupResult is the answer of POST lookup/single/.
+type LookupResult struct {
+	ResultType     string `json:"result_type"` // bare, artifact, collection
+	CollectionItem *struct {
+		Name string          `json:"name"`
+		Data json.RawMessage `json:"data"`
+	} `json:"collection_item"`
+	Artifact   *int64 `json:"artifact"`
+	Collection *int64 `json:"collection"`
+}
+
+// WorkerRegister is the body of POST worker/register/. The token is a fresh
+// secret that the worker made itself; it is void until an administrator enables
+// the worker. An activation token in the Token header enables it at once.
+type WorkerRegister struct {
+	Token       string `json:"token"`
+	FQDN        string `json:"fqdn"`
+	WorkerType  string `json:"worker_type,omitempty"`
+	Concurrency int    `json:"concurrency,omitempty"`
+}
+
+// WorkerRegistered is the answer: what the worker is called and where the
+// gateway is.
+type WorkerRegistered struct {
+	ID      int64  `json:"id"`
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+}
+
+// WorkerMetadata is the body of PUT worker/dynamic-metadata/.
+type WorkerMetadata map[string]any
+
+// WorkerHello is the answer of PUT worker/dynamic-metadata/ (ours): where to
+// poll, and what the machine may do.
+type WorkerHello struct {
+	ID             int64    `json:"id"`
+	Name           string   `json:"name"`
+	Enabled        bool     `json:"enabled"`
+	Gateway        string   `json:"gateway"` // HOST:PORT of the gRPC gateway
+	GatewayTLS     bool     `json:"gateway_tls"`
+	Namespace      string   `json:"namespace"`
+	TaskQueue      string   `json:"task_queue"` // the worker's own name for its queue
+	Concurrency    int      `json:"concurrency"`
+	TagsProvided   []string `json:"tags_provided"`
+	TagsIgnored    []string `json:"tags_ignored,omitempty"` // reported, but not a worker's to say
+	QueuesEntitled []string `json:"queues,omitempty"`
+}
+
+// Worker is a build machine in lists.
+type Worker struct {
+	ID           int64          `json:"id"`
+	Name         string         `json:"name"`
+	Type         string         `json:"worker_type"`
+	Enabled      bool           `json:"enabled"`
+	Draining     bool           `json:"draining,omitempty"`
+	Connected    bool           `json:"connected"`
+	Concurrency  int            `json:"concurrency"`
+	RegisteredAt time.Time      `json:"registered_at"`
+	HeardAt      *time.Time     `json:"heard_at"`
+	Static       map[string]any `json:"static_metadata,omitempty"`
+	Dynamic      map[string]any `json:"dynamic_metadata,omitempty"`
+	TagsProvided []string       `json:"tags_provided"`
+	TagsRequired []string       `json:"tags_required,omitempty"`
+	Running      []int64        `json:"running"`
+}
