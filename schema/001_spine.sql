@@ -7,6 +7,7 @@
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     name text NOT NULL CHECK (name ~ '^[a-z0-9]{4,16}$'),
+    seal_key bytea NOT NULL CHECK (octet_length(seal_key) = 32), -- the gateways seal task tokens with it
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
