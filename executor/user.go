@@ -1,0 +1,127 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// builder is the user that commands run as.
+type builder struct {
+	name     string
+	uid, gid int
+}
+
+// buildUser is the name of the user that root makes.
+const buildUser = "debusine-build"
+
+// findBuilder returns the build user, making it when root finds none.
+func findBuilder(ctx context.Context, root bool) (builder, error) {
+	var (
+		who *user.User
+		err error
+	)
+	if root {
+		who, err = ensureBuildUser(ctx)
+	} else {
+		who, err = user.Current()
+	}
+	if err != nil {
+		return builder{}, err
+	}
+	uid, err := strconv.Atoi(who.Uid)
+	if err != nil {
+		return builder{}, fmt.Errorf("user %s has the id %q", who.Username, who.Uid)
+	}
+	gid, err := strconv.Atoi(who.Gid)
+	if err != nil {
+		return builder{}, fmt.Errorf("user %s has the group id %q", who.Username, who.Gid)
+	}
+	for _, path := range []string{"/etc/subuid", "/etc/subgid"} {
+		if err := hasRange(path, who.Username, who.Uid); err != nil {
+			return builder{}, err
+		}
+	}
+	return builder{name: who.Username, uid: uid, gid: gid}, nil
+}
+
+// ensureBuildUser makes the user with useradd, not as a system user: only
+// ordinary ones get subordinate ids. Several workers may try at once; useradd
+// then says that it cannot lock, or that the user exists.
+func ensureBuildUser(ctx context.Context) (*user.User, error) {
+	var said []byte
+	for try := 0; try < 20; try++ {
+		who, err := user.Lookup(buildUser)
+		if err == nil {
+			return who, nil
+		}
+		if !errors.As(err, new(user.UnknownUserError)) {
+			return nil, fmt.Errorf("looking for user %s: %w", buildUser, err)
+		}
+		said, err = exec.CommandContext(ctx, "useradd", "--no-create-home", "--home-dir", "/nonexistent",
+			"--shell", "/usr/sbin/nologin", "--comment", "builds packages for Debusine", buildUser).CombinedOutput()
+		if err != nil {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	return nil, fmt.Errorf("making user %s failed: %s", buildUser, strings.TrimSpace(string(said)))
+}
+
+// hasRange looks for 65536 subordinate ids: subuid(5).
+func hasRange(path, name, id string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading subordinate ids: %w; hint: install the package uidmap", err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Split(lines.Text(), ":")
+		if len(fields) != 3 || fields[0] != name && fields[0] != id {
+			continue
+		}
+		if count, err := strconv.Atoi(fields[2]); err == nil && count >= 65536 {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	return fmt.Errorf("user %s has no range of 65536 ids in %s, and so cannot make the namespaces of a build; "+
+		"hint: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST %s", name, path, name)
+}
+
+// needTools says which programs are missing.
+func needTools(network bool) error {
+	tools := map[string]string{"newuidmap": "uidmap"}
+	if os.Geteuid() == 0 {
+		for _, name := range []string{"setpriv", "setsid", "mount"} {
+			tools[name] = "util-linux"
+		}
+	}
+	if network {
+		tools["slirp4netns"] = "slirp4netns"
+	}
+	for tool, in := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("the program %s is missing; hint: install the package %s", tool, in)
+		}
+	}
+	return nil
+}
+
+// mappedRemove deletes as root of a user namespace that holds the subordinate ids.
+func mappedRemove(path string) ([]byte, error) {
+	return exec.Command("unshare", "--user", "--map-root-user", "--map-auto", "rm", "-rf", "--", path).CombinedOutput()
+}
