@@ -196,6 +196,7 @@ CREATE TABLE attempts (
     worker_id bigint NOT NULL REFERENCES workers,
     token_hash text NOT NULL UNIQUE,
     task_token bytea NOT NULL,               -- Temporal's own, unsealed
+    temporal_attempt int NOT NULL DEFAULT 0, -- Temporal's count of deliveries: an older one never begins after a newer
     begun_at timestamptz NOT NULL DEFAULT now(),
     heard_at timestamptz NOT NULL DEFAULT now(),
     passed_on_at timestamptz NOT NULL DEFAULT now(), -- last heartbeat that was passed on to Temporal

@@ -1,0 +1,124 @@
+package task
+
+import (
+	"encoding/json"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"debusine"
+)
+
+// The work that a workflow asks of the server: quick and idempotent.
+var (
+	// Plan writes the work requests of a batch of steps, each once.
+	Plan = Task[PlanRequest, Planned]{Name: "plan", Limit: time.Minute}
+	// SourceFacts tells what the sbuild workflow decides upon.
+	SourceFacts = Task[SourceQuestion, Source]{Name: "source_facts", Limit: time.Minute}
+	// Conclude records how a workflow ended.
+	Conclude = Task[Conclusion, Outcome]{Name: "conclude", Limit: time.Minute}
+)
+
+// PlanRequest asks for the work requests of some steps of a workflow.
+type PlanRequest struct {
+	Parent int64  `json:"parent"`
+	Steps  []Step `json:"steps"`
+}
+
+// Step is one child to be: named within its parent, so that asking twice makes
+// it once.
+type Step struct {
+	Name      string          `json:"step"`
+	TaskName  string          `json:"task_name"` // a worker task
+	Data      json.RawMessage `json:"data"`
+	Display   string          `json:"display_name,omitempty"`
+	Group     string          `json:"group,omitempty"`
+	Reactions Reactions       `json:"event_reactions"`
+}
+
+// Planned answers a PlanRequest, in its order.
+type Planned struct {
+	Children []Child `json:"children"`
+}
+
+// Child is a planned step.
+type Child struct {
+	Step    string   `json:"step"`
+	ID      int64    `json:"work_request"`
+	Task    string   `json:"task"`
+	Queue   string   `json:"queue"`
+	Ended   *Outcome `json:"ended,omitempty"` // it needs no doing any more
+	Summary string   `json:"summary,omitempty"`
+}
+
+// Reactions are what happens on a work request's events (spec §5.2).
+type Reactions struct {
+	OnCreation []Reaction `json:"on_creation,omitempty"`
+	OnSuccess  []Reaction `json:"on_success,omitempty"`
+	OnFailure  []Reaction `json:"on_failure,omitempty"`
+}
+
+// The actions of reactions that are known (spec §5.3).
+const (
+	UpdateCollectionWithArtifacts = "update-collection-with-artifacts"
+	UpdateCollectionWithData      = "update-collection-with-data"
+)
+
+// Reaction is one action on an event.
+type Reaction struct {
+	Action     string         `json:"action"`
+	Collection string         `json:"collection,omitempty"` // single lookup
+	Category   string         `json:"category,omitempty"`
+	Filters    map[string]any `json:"artifact_filters,omitempty"` // category only, for now
+	Variables  map[string]any `json:"variables,omitempty"`
+	Data       map[string]any `json:"data,omitempty"`
+}
+
+// SourceQuestion asks about the source package of an sbuild workflow.
+type SourceQuestion struct {
+	ID int64 `json:"work_request"`
+}
+
+// Source is what the sbuild workflow decides upon.
+type Source struct {
+	Artifact      int64    `json:"artifact"`
+	Name          string   `json:"name"`
+	Version       string   `json:"version"`
+	Architectures string   `json:"architectures"` // the .dsc's field
+	Environments  []string `json:"environments"`  // architectures that have one for the target
+}
+
+// Conclusion ends a workflow's work request.
+type Conclusion struct {
+	ID     int64               `json:"work_request"`
+	Result debusine.Result     `json:"result"`
+	Output debusine.OutputData `json:"output_data"`
+}
+
+// OnServer asks the server for one of its tasks.
+func (t Task[In, Out]) OnServer(ctx workflow.Context, in In) (Out, error) {
+	return t.Do(ctx, onServer(t.Limit), in).Wait(ctx)
+}
+
+// WorkerOptions are the Temporal options of a worker task's activity, the same
+// for a child of a workflow and for one that stands alone. Temporal's own
+// attempts count nothing: it cannot tell a hand-back from a lost machine, we can.
+func WorkerOptions(queue, name string) (limit, heartbeat time.Duration, retry *temporal.RetryPolicy) {
+	limit = 12 * time.Hour
+	if d, err := WorkerTask(name); err == nil {
+		limit = d.Limit
+	}
+	return limit + HeartbeatGrace, HeartbeatGrace, &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1}
+}
+
+// OnWorker asks a build machine for a planned child's work.
+func OnWorker(ctx workflow.Context, start WorkflowStart, c Child) Future[Outcome] {
+	limit, heartbeat, retry := WorkerOptions(c.Queue, c.Task)
+	t := Task[WorkRequest, Outcome]{Name: c.Task}
+	return t.Do(ctx, workflow.ActivityOptions{
+		TaskQueue: c.Queue, ActivityID: ActivityID(start.Installation, c.ID), StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat,
+		RetryPolicy: retry, WaitForCancellation: true, Summary: c.Summary,
+		Priority: temporal.Priority{PriorityKey: PriorityKey(start.Priority), FairnessKey: start.Workspace},
+	}, WorkRequest{c.ID})
+}

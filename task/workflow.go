@@ -1,0 +1,246 @@
+package task
+
+import (
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"debusine"
+)
+
+// The names of the workflows: Temporal workflow types and Debusine's task names.
+const (
+	SbuildWorkflow             = "sbuild"
+	UpdateEnvironmentsWorkflow = "update_environments"
+	NoopWorkflow               = "noop"
+)
+
+// WorkflowStart is the input of every workflow: the root work request, and what
+// the API already knew of it when it was started.
+type WorkflowStart struct {
+	ID           int64           `json:"work_request"`
+	Installation string          `json:"installation"`
+	Scope        string          `json:"scope"`
+	Workspace    string          `json:"workspace"`
+	Priority     int             `json:"priority"`
+	Data         json.RawMessage `json:"data"`
+}
+
+// WorkflowData is the checked input of a workflow.
+type WorkflowData interface{ check() error }
+
+// SbuildWorkflowData is the input of the sbuild workflow: spec §4.1. What is
+// not listed is not accepted yet.
+type SbuildWorkflowData struct {
+	common
+	Prefix                   string      `json:"prefix,omitempty"`
+	Input                    SbuildInput `json:"input"`
+	TargetDistribution       string      `json:"target_distribution"` // vendor:codename
+	Backend                  string      `json:"backend,omitempty"`
+	Architectures            []string    `json:"architectures"`
+	ArchAllBuildArchitecture string      `json:"arch_all_build_architecture,omitempty"` // default amd64
+	EnvironmentVariant       *string     `json:"environment_variant,omitempty"`
+}
+
+// Vendor is the first half of the target distribution.
+func (d *SbuildWorkflowData) Vendor() string {
+	v, _, _ := strings.Cut(d.TargetDistribution, ":")
+	return v
+}
+
+// Codename is the second half of the target distribution.
+func (d *SbuildWorkflowData) Codename() string {
+	_, c, _ := strings.Cut(d.TargetDistribution, ":")
+	return c
+}
+
+// Environment is the lookup of the environment for the target, without the
+// architecture, which the task adds.
+func (d *SbuildWorkflowData) Environment() debusine.Lookup {
+	text := d.Vendor() + "/match:codename=" + d.Codename()
+	if d.EnvironmentVariant != nil {
+		text += ":variant=" + *d.EnvironmentVariant
+	}
+	return debusine.LookupOf(text)
+}
+
+func (d *SbuildWorkflowData) check() error {
+	d.ArchAllBuildArchitecture = orDefault(d.ArchAllBuildArchitecture)
+	if d.Input.SourceArtifact.IsZero() {
+		return missing("input.source_artifact")
+	}
+	if !targetDistribution.MatchString(d.TargetDistribution) {
+		return debusine.Invalid{What: "target_distribution must be vendor:codename", Hint: "for example debian:bookworm", Per: map[string]string{"target_distribution": "malformed"}}
+	}
+	if d.Backend != "" && d.Backend != "auto" && d.Backend != "unshare" {
+		return debusine.Invalidf("backend %s is not supported", d.Backend)
+	}
+	if d.EnvironmentVariant != nil && *d.EnvironmentVariant != "" && !plainWord(*d.EnvironmentVariant) {
+		return debusine.Invalidf("environment_variant %q is not a word", *d.EnvironmentVariant)
+	}
+	if len(d.Architectures) == 0 {
+		return missing("architectures")
+	}
+	return checkArches("architectures", d.Architectures, d.ArchAllBuildArchitecture)
+}
+
+var (
+	targetDistribution = regexp.MustCompile(`^[a-z][a-z0-9+.-]*:[a-z][a-z0-9+.-]*$`)
+	codenameWord       = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+)
+
+func checkArches(field string, arches []string, all string) error {
+	for i, a := range arches {
+		if slices.Contains(arches[:i], a) {
+			return debusine.Invalidf("%s: %s is given twice", field, a)
+		}
+		if a == "all" {
+			continue
+		}
+		if err := checkArch(field, a); err != nil {
+			return err
+		}
+	}
+	return checkArch("arch_all_build_architecture", all)
+}
+
+// UpdateEnvironmentsData is the input of update_environments: spec §4.9.
+type UpdateEnvironmentsData struct {
+	common
+	Vendor  string              `json:"vendor"`
+	Targets []EnvironmentTarget `json:"targets"`
+}
+
+// EnvironmentTarget says which environments to make in one way.
+type EnvironmentTarget struct {
+	Codenames                      Words               `json:"codenames"`
+	CodenameAliases                map[string][]string `json:"codename_aliases,omitempty"`
+	Variants                       []string            `json:"variants,omitempty"`
+	Backends                       []string            `json:"backends,omitempty"`
+	Architectures                  []string            `json:"architectures"`
+	MmdebstrapTemplate             *MmdebstrapData     `json:"mmdebstrap_template,omitempty"`
+	SimpleSystemImageBuildTemplate json.RawMessage     `json:"simplesystemimagebuild_template,omitempty"`
+}
+
+// Words is a list that may be written as a single string.
+type Words []string
+
+// UnmarshalJSON reads a string or a list of strings.
+func (w *Words) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*w = Words{one}
+		return nil
+	}
+	var many []string
+	if err := json.Unmarshal(raw, &many); err != nil {
+		return debusine.Invalidf("a string or a list of strings is wanted, not %.80s", raw)
+	}
+	*w = many
+	return nil
+}
+
+func (d *UpdateEnvironmentsData) check() error {
+	if !codenameWord.MatchString(d.Vendor) {
+		return debusine.Invalid{What: "vendor must be a distribution's name", Hint: "for example debian", Per: map[string]string{"vendor": "malformed"}}
+	}
+	if len(d.Targets) == 0 {
+		return missing("targets")
+	}
+	for _, t := range d.Targets {
+		if err := t.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t EnvironmentTarget) check() error {
+	if len(t.Codenames) == 0 || len(t.Architectures) == 0 {
+		return missing("targets.codenames and targets.architectures")
+	}
+	if len(t.SimpleSystemImageBuildTemplate) > 0 {
+		return debusine.Invalidf("simplesystemimagebuild_template is not supported yet")
+	}
+	if t.MmdebstrapTemplate == nil {
+		return missing("targets.mmdebstrap_template")
+	}
+	for _, c := range t.AllCodenames() {
+		if !codenameWord.MatchString(c) {
+			return debusine.Invalidf("codename %q is not a suite's name", c)
+		}
+	}
+	for _, w := range slices.Concat(t.Variants, t.Backends) {
+		if !plainWord(w) {
+			return debusine.Invalidf("variant or backend %q is not a word", w)
+		}
+	}
+	for i, arch := range t.Architectures {
+		if slices.Contains(t.Architectures[:i], arch) {
+			return debusine.Invalidf("architectures: %s is given twice", arch)
+		}
+		if _, err := t.Bootstrap(t.Codenames[0], arch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AllCodenames are the codenames and all aliases, without order.
+func (t EnvironmentTarget) AllCodenames() []string {
+	return slices.Concat(append(slices.Collect(maps.Values(t.CodenameAliases)), t.Codenames)...)
+}
+
+// Bootstrap fills the template for one codename and architecture.
+func (t EnvironmentTarget) Bootstrap(codename, arch string) (json.RawMessage, error) {
+	d := *t.MmdebstrapTemplate
+	d.BootstrapOptions.Architecture = arch
+	d.BootstrapRepositories = slices.Clone(d.BootstrapRepositories)
+	for i := range d.BootstrapRepositories {
+		d.BootstrapRepositories[i].Suite = codename
+	}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(d)
+}
+
+// NoopWorkflowData is the input of the noop workflow: it asks for some noops.
+type NoopWorkflowData struct {
+	common
+	Children          int    `json:"children,omitempty"`
+	BuildArchitecture string `json:"build_architecture,omitempty"`
+}
+
+func (d *NoopWorkflowData) check() error {
+	if d.Children < 0 || d.Children > 1000 {
+		return debusine.Invalidf("children must lie between 0 and 1000")
+	}
+	return checkOptionalArch(d.BuildArchitecture, "")
+}
+
+// Workflows are the names of all workflows, sorted.
+func Workflows() []string {
+	return []string{NoopWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
+}
+
+// ParseWorkflow checks the data of a workflow; "-" may stand for "_" in its name.
+func ParseWorkflow(name string, raw json.RawMessage) (WorkflowData, error) {
+	var data WorkflowData
+	switch Canonical(name) {
+	case NoopWorkflow:
+		data = &NoopWorkflowData{}
+	case SbuildWorkflow:
+		data = &SbuildWorkflowData{}
+	case UpdateEnvironmentsWorkflow:
+		data = &UpdateEnvironmentsData{}
+	default:
+		return nil, debusine.WithHint(debusine.Invalidf("workflow %q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
+	}
+	if err := decode(raw, data); err != nil {
+		return nil, err
+	}
+	return data, data.check()
+}
