@@ -1,0 +1,355 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"debusine"
+	"debusine/task"
+)
+
+// How many machines a work request may bring down before it is called an error.
+const (
+	MaxLosses      = 3 // attempts that were begun and never ended
+	MaxLostWorkers = 2 // different machines among them
+)
+
+// Delivery is one handing-out of a task: what Temporal gave to which worker.
+type Delivery struct {
+	WorkRequest int64
+	Worker      int64
+	TaskToken   []byte // Temporal's own
+	Attempt     int32  // Temporal's count
+}
+
+// ID names the delivery where it is voided.
+func (d Delivery) ID() string {
+	sum := sha256.Sum256(d.TaskToken)
+	return hex.EncodeToString(sum[:])
+}
+
+// Verdict answers a begin.
+type Verdict string
+
+// The verdicts: run it, it has ended already, or no.
+const (
+	RunIt        Verdict = "run"
+	AlreadyEnded Verdict = "already-ended"
+	No           Verdict = "no"
+)
+
+// Beginning is the answer to a begin: with RunIt, the attempt and its data.
+type Beginning struct {
+	Verdict    Verdict
+	Reason     string
+	AttemptID  int64
+	Number     int
+	Secret     string // the attempt's token, told once
+	TaskName   string
+	Data       json.RawMessage
+	Dynamic    json.RawMessage
+	Workspace  string
+	Transition debusine.Status // that the begin itself caused; empty for none
+	WorkerName string
+}
+
+// held is a locked row, as begin and complete need it.
+type held struct {
+	id            int64
+	status        debusine.Status
+	result        debusine.Result
+	queue         *string
+	losses        int
+	lostWorkers   []int64
+	taskName      string
+	data, dynamic json.RawMessage
+	workspace     string
+	reactions     task.Reactions
+}
+
+func hold(ctx context.Context, tx pgx.Tx, id int64) (h held, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT r.id, r.status, r.result, r.queue, r.losses, r.lost_workers, r.task_name, r.configured_task_data, r.dynamic_task_data, w.name, r.event_reactions
+		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = $1 FOR UPDATE OF r`, id).
+		Scan(&h.id, &h.status, &h.result, &h.queue, &h.losses, &h.lostWorkers, &h.taskName, &h.data, &h.dynamic, &h.workspace, &h.reactions)
+	return h, fault(err, fmt.Sprintf("work request %d", id))
+}
+
+// openAttempt is the attempt that has not ended.
+type openAttempt struct {
+	id, worker      int64
+	number          int
+	token           []byte
+	temporalAttempt int32
+}
+
+func attemptOf(ctx context.Context, tx pgx.Tx, workRequest int64) (a *openAttempt, last int, newest int32, err error) {
+	rows, err := tx.Query(ctx, `SELECT id, worker_id, number, task_token, temporal_attempt, ended_at IS NULL FROM attempts WHERE work_request_id = $1 ORDER BY number`, workRequest)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var x openAttempt
+		var open bool
+		if err := rows.Scan(&x.id, &x.worker, &x.number, &x.token, &x.temporalAttempt, &open); err != nil {
+			return nil, 0, 0, err
+		}
+		last, newest = x.number, max(newest, x.temporalAttempt)
+		if open {
+			a = &x
+		}
+	}
+	return a, last, newest, rows.Err()
+}
+
+// Begin decides whether a worker may run what it was given. It is the fence: in
+// one transaction it voids the attempt before and makes the new one, or says
+// that there is nothing to run. Said twice with the same delivery, it gives the
+// same attempt a new token: the first answer was lost on its way.
+func (db *DB) Begin(ctx context.Context, d Delivery) (b Beginning, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		b = Beginning{}
+		h, err := hold(ctx, tx, d.WorkRequest)
+		if err != nil {
+			return err
+		}
+		if h.status.Ended() {
+			b = Beginning{Verdict: AlreadyEnded, Reason: "the work request has ended"}
+			if h.status == debusine.Aborted {
+				b = Beginning{Verdict: No, Reason: "the work request was aborted"}
+			}
+			return nil
+		}
+		b, err = begin(ctx, tx, h, d)
+		return err
+	})
+	return b, err
+}
+
+func begin(ctx context.Context, tx pgx.Tx, h held, d Delivery) (Beginning, error) {
+	var void bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM voided_deliveries WHERE delivery = $1)`, d.ID()).Scan(&void); err != nil {
+		return Beginning{}, err
+	}
+	open, last, newest, err := attemptOf(ctx, tx, h.id)
+	if err != nil {
+		return Beginning{}, err
+	}
+	if open != nil && open.worker == d.Worker && string(open.token) == string(d.TaskToken) {
+		return again(ctx, tx, h, open)
+	}
+	if void || (last > 0 && d.Attempt <= newest) {
+		return Beginning{Verdict: No, Reason: "this delivery is void: the task was given out again"}, nil
+	}
+	if open != nil {
+		if err := lose(ctx, tx, &h, open.id, open.worker); err != nil {
+			return Beginning{}, err
+		}
+	}
+	if reason := givenUp(h); reason != "" {
+		return Beginning{Verdict: AlreadyEnded, Reason: reason, Transition: debusine.Completed}, endWithError(ctx, tx, h, reason)
+	}
+	return newAttempt(ctx, tx, h, d, last+1)
+}
+
+func again(ctx context.Context, tx pgx.Tx, h held, open *openAttempt) (Beginning, error) {
+	secret := debusine.NewSecret()
+	_, err := tx.Exec(ctx, `UPDATE attempts SET token_hash = $2, heard_at = now() WHERE id = $1`, open.id, debusine.HashSecret(secret))
+	return h.beginning(open.id, open.number, secret, ""), err
+}
+
+func newAttempt(ctx context.Context, tx pgx.Tx, h held, d Delivery, number int) (Beginning, error) {
+	secret := debusine.NewSecret()
+	var id int64
+	err := tx.QueryRow(ctx, `
+		INSERT INTO attempts (work_request_id, number, worker_id, token_hash, task_token, temporal_attempt)
+		VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`, h.id, number, d.Worker, debusine.HashSecret(secret), d.TaskToken, d.Attempt).Scan(&id)
+	if err != nil {
+		return Beginning{}, fault(err, "attempt")
+	}
+	_, err = tx.Exec(ctx, `UPDATE work_requests SET status = 'running', started_at = now() WHERE id = $1`, h.id)
+	return h.beginning(id, number, secret, debusine.Running), err
+}
+
+func (h held) beginning(attempt int64, number int, secret string, transition debusine.Status) Beginning {
+	return Beginning{Verdict: RunIt, AttemptID: attempt, Number: number, Secret: secret, TaskName: h.taskName, Data: h.data, Dynamic: h.dynamic,
+		Workspace: h.workspace, Transition: transition}
+}
+
+// lose ends an attempt whose worker is gone and counts it.
+func lose(ctx context.Context, tx pgx.Tx, h *held, attempt, worker int64) error {
+	if _, err := tx.Exec(ctx, `UPDATE attempts SET ended_at = now(), ending = 'lost' WHERE id = $1`, attempt); err != nil {
+		return err
+	}
+	h.losses++
+	h.lostWorkers = append(h.lostWorkers, worker)
+	_, err := tx.Exec(ctx, `UPDATE work_requests SET losses = $2, lost_workers = $3 WHERE id = $1`, h.id, h.losses, h.lostWorkers)
+	return err
+}
+
+// givenUp says why a work request is not tried again, or nothing.
+func givenUp(h held) string {
+	different := sortedIDs(h.lostWorkers)
+	switch {
+	case h.losses >= MaxLosses:
+		return fmt.Sprintf("the worker was lost %d times while it ran this", h.losses)
+	case len(different) >= MaxLostWorkers:
+		return fmt.Sprintf("%d different workers were lost while they ran this", len(different))
+	}
+	return ""
+}
+
+func endWithError(ctx context.Context, tx pgx.Tx, h held, reason string) error {
+	if err := noteError(ctx, tx, h.id, debusine.TaskError{Message: reason, Code: "worker-lost"}); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `UPDATE work_requests SET status = 'completed', result = 'error', completed_at = now() WHERE id = $1`, h.id)
+	return err
+}
+
+// Complete records how an attempt ended: result, output, artifacts, event
+// reactions and collection changes, in one transaction. Said again by the same
+// attempt it changes nothing. The attempt of a work request that was aborted
+// meanwhile leaves its log and output, and the work request stays aborted.
+// recorded says that this call was the one that ended it.
+func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Result, output json.RawMessage) (recorded bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		recorded = false
+		h, ending, err := holdAttempt(ctx, tx, attempt)
+		if err != nil {
+			return err
+		}
+		if ending != nil {
+			if *ending == "completed" {
+				return nil
+			}
+			return debusine.Conflictf("attempt %d is void: the work request was given to another worker", attempt)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE attempts SET ended_at = now(), ending = 'completed' WHERE id = $1`, attempt); err != nil {
+			return err
+		}
+		recorded = true
+		return db.end(ctx, tx, h, result, output)
+	})
+	return recorded, err
+}
+
+func holdAttempt(ctx context.Context, tx pgx.Tx, attempt int64) (h held, ending *string, err error) {
+	var workRequest int64
+	if err := tx.QueryRow(ctx, `SELECT work_request_id FROM attempts WHERE id = $1`, attempt).Scan(&workRequest); err != nil {
+		return h, nil, fault(err, fmt.Sprintf("attempt %d", attempt))
+	}
+	if h, err = hold(ctx, tx, workRequest); err != nil {
+		return h, nil, err
+	}
+	err = tx.QueryRow(ctx, `SELECT ending FROM attempts WHERE id = $1`, attempt).Scan(&ending)
+	return h, ending, err
+}
+
+func (db *DB) end(ctx context.Context, tx pgx.Tx, h held, result debusine.Result, output json.RawMessage) error {
+	reactions := h.reactions.OnFailure
+	if h.status == debusine.Aborted {
+		if _, err := tx.Exec(ctx, `UPDATE work_requests SET output_data = coalesce(output_data, '{}') || $2 WHERE id = $1`, h.id, orEmpty(output)); err != nil {
+			return err
+		}
+		return db.react(ctx, tx, h.id, reactions)
+	}
+	_, err := tx.Exec(ctx, `
+		UPDATE work_requests SET status = 'completed', result = $2, output_data = coalesce(output_data, '{}') || $3, completed_at = now() WHERE id = $1`,
+		h.id, result, orEmpty(output))
+	if err != nil {
+		return fault(err, fmt.Sprintf("the outcome of work request %d", h.id))
+	}
+	if result == debusine.Success || result == debusine.Skipped {
+		reactions = h.reactions.OnSuccess
+	}
+	return db.react(ctx, tx, h.id, reactions)
+}
+
+// Conclude records how a workflow ended. An abort that came first stays.
+func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, recorded bool, err error) {
+	output, err := json.Marshal(c.Output)
+	if err != nil {
+		return o, false, err
+	}
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		h, err := hold(ctx, tx, c.ID)
+		if err != nil {
+			return err
+		}
+		o = task.Outcome{ID: h.id, Status: h.status, Result: h.result}
+		if h.status.Ended() {
+			return nil
+		}
+		o.Status, o.Result, recorded = debusine.Completed, c.Result, true
+		return db.end(ctx, tx, h, c.Result, output)
+	})
+	return o, recorded, err
+}
+
+// AppendLog keeps a piece of an attempt's log. offset is where it begins; a
+// piece that is there already is not kept twice, and a gap is refused.
+func (db *DB) AppendLog(ctx context.Context, workRequest, attempt, offset int64, chunk []byte) error {
+	if len(chunk) == 0 {
+		return nil
+	}
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		var end int64
+		err := tx.QueryRow(ctx, `
+			SELECT coalesce((SELECT start + octet_length(chunk) FROM work_request_logs WHERE attempt_id = a.id ORDER BY start DESC LIMIT 1), 0)
+			  FROM attempts a WHERE a.id = $1 AND a.work_request_id = $2 AND a.ended_at IS NULL FOR UPDATE`, attempt, workRequest).Scan(&end)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return debusine.Conflictf("attempt %d is void: the work request was given to another worker", attempt)
+		}
+		switch {
+		case err != nil:
+			return err
+		case offset > end:
+			return debusine.WithHint(debusine.Conflictf("the log ends at byte %d, not at %d", end, offset), fmt.Sprintf("send it from byte %d", end))
+		case offset+int64(len(chunk)) <= end:
+			return nil
+		case end > MaxLiveLog:
+			return nil
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO work_request_logs (work_request_id, attempt_id, start, chunk) VALUES ($1, $2, $3, $4)`,
+			workRequest, attempt, end, chunk[end-offset:])
+		return fault(err, "piece of log")
+	})
+}
+
+// MaxLiveLog is how many bytes of a running attempt's log are kept; the whole
+// log comes as an artifact at the end.
+const MaxLiveLog = 64 << 20
+
+// Log reads a piece of the newest attempt's log from offset, at most 256 KiB.
+func (db *DB) Log(ctx context.Context, workRequest, offset int64) (chunk []byte, err error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT substring(l.chunk FROM greatest($2 - l.start, 0)::int + 1) FROM work_request_logs l
+		 WHERE l.attempt_id = (SELECT id FROM attempts WHERE work_request_id = $1 ORDER BY number DESC LIMIT 1)
+		   AND l.start + octet_length(l.chunk) > $2 ORDER BY l.start LIMIT 4`, workRequest, offset)
+	if err != nil {
+		return nil, err
+	}
+	chunks, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	for _, c := range chunks {
+		if len(chunk) > 0 && len(chunk)+len(c) > 256<<10 {
+			break
+		}
+		chunk = append(chunk, c...)
+	}
+	return chunk, err
+}
+
+func sortedIDs(ids []int64) []int64 {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

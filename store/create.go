@@ -1,0 +1,394 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"debusine"
+	"debusine/task"
+)
+
+// New describes a work request to be made.
+type New struct {
+	WorkspaceID int64
+	CreatedBy   int64 // a user's id
+	TaskType    debusine.TaskType
+	TaskName    string
+	Data        json.RawMessage
+	Priority    int
+	Template    *int64
+	Reactions   task.Reactions
+	Supersedes  *int64
+
+	parent, root   *int64 // of a child; nil for what has an execution of its own
+	step           string
+	display        string
+	group          string
+	priorityAdjust int
+}
+
+// prepared is a new work request with all that its row needs.
+type prepared struct {
+	New
+	configured, dynamic      json.RawMessage
+	required, provided, gate []string
+	queue                    *string
+	failed                   *debusine.OutputData // it cannot run: ends as error at once
+}
+
+// Create makes a work request that stands alone, or the root of a workflow, and
+// commits it: the row is the outbox, to be started in Temporal next (Unstarted,
+// MarkStarted). Bad data and lookups that find nothing are faults, and leave no
+// trace.
+func (db *DB) Create(ctx context.Context, n New) (id int64, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		p, err := db.prepare(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		id, err = db.insert(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("creating a work request of task %s: %w", n.TaskName, err)
+	}
+	return id, nil
+}
+
+// Plan makes the children of a workflow for the steps, in one transaction. A
+// step that has a work request already keeps it; one whose work request ended
+// without success, when the workflow was retried since, gets a new one that
+// supersedes it. Steps that cannot run are recorded as ended with an error.
+func (db *DB) Plan(ctx context.Context, req task.PlanRequest) (out task.Planned, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		out = task.Planned{}
+		parent, err := parentOf(ctx, tx, req.Parent)
+		if err != nil {
+			return err
+		}
+		for _, step := range req.Steps {
+			child, err := db.planStep(ctx, tx, parent, step)
+			if err != nil {
+				return fmt.Errorf("planning step %s of work request %d: %w", step.Name, req.Parent, err)
+			}
+			out.Children = append(out.Children, child)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// parent is what a child takes from its parent.
+type parent struct {
+	id, root, workspace, user int64
+	priority, adjust          int
+	run                       int
+	status                    debusine.Status
+}
+
+// parentOf locks the parent, so that two plans of it follow one another.
+func parentOf(ctx context.Context, tx pgx.Tx, id int64) (p parent, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT id, coalesce(root_id, id), workspace_id, created_by, priority_base, priority_adjustment, run, status
+		  FROM work_requests WHERE id = $1 FOR UPDATE`, id).
+		Scan(&p.id, &p.root, &p.workspace, &p.user, &p.priority, &p.adjust, &p.run, &p.status)
+	if err != nil {
+		return p, fault(err, fmt.Sprintf("work request %d", id))
+	}
+	if p.status.Ended() {
+		return p, debusine.Conflictf("work request %d has ended", id)
+	}
+	return p, nil
+}
+
+func (db *DB) planStep(ctx context.Context, tx pgx.Tx, p parent, step task.Step) (task.Child, error) {
+	child, again, err := existing(ctx, tx, p, step.Name)
+	if err != nil || (child.ID != 0 && !again) {
+		return child, err
+	}
+	n := New{WorkspaceID: p.workspace, CreatedBy: p.user, TaskType: debusine.WorkerTask, TaskName: step.TaskName, Data: step.Data,
+		Priority: p.priority, Reactions: step.Reactions, parent: &p.id, root: &p.root, step: step.Name, display: step.Display,
+		group: step.Group, priorityAdjust: p.adjust}
+	if again {
+		if _, err := tx.Exec(ctx, `UPDATE work_requests SET superseded = true WHERE id = $1`, child.ID); err != nil {
+			return child, err
+		}
+		n.Supersedes = &child.ID
+	}
+	ready, err := db.prepare(ctx, tx, n)
+	if err != nil {
+		if !isFault(err) {
+			return child, err
+		}
+		ready = prepared{New: n, failed: &debusine.OutputData{Errors: []debusine.TaskError{{Message: err.Error(), Code: "dynamic-data-failed"}}}}
+	}
+	id, err := db.insert(ctx, tx, ready)
+	if err != nil {
+		return child, err
+	}
+	child = task.Child{Step: step.Name, ID: id, Task: step.TaskName, Summary: step.Display}
+	if ready.queue != nil {
+		child.Queue = *ready.queue
+	}
+	if ready.failed != nil {
+		child.Ended = &task.Outcome{ID: id, Status: debusine.Completed, Result: debusine.Error}
+	}
+	return child, nil
+}
+
+// existing gives the step's newest work request, if it has one. again says that
+// it ended without success before the workflow's newest run.
+func existing(ctx context.Context, tx pgx.Tx, p parent, step string) (c task.Child, again bool, err error) {
+	var (
+		o     task.Outcome
+		queue *string
+		run   int
+	)
+	err = tx.QueryRow(ctx, `
+		SELECT id, task_name, queue, status, result, coalesce(workflow_data->>'display_name', ''), run FROM work_requests
+		 WHERE parent_id = $1 AND step = $2 AND NOT superseded FOR UPDATE`, p.id, step).
+		Scan(&c.ID, &c.Task, &queue, &o.Status, &o.Result, &c.Summary, &run)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return task.Child{}, false, nil
+	}
+	if err != nil {
+		return c, false, err
+	}
+	c.Step, o.ID = step, c.ID
+	if queue != nil {
+		c.Queue = *queue
+	}
+	if o.Status.Ended() {
+		c.Ended = &o
+		return c, run < p.run && !o.Succeeded(), nil
+	}
+	return c, false, nil
+}
+
+// prepare checks the data, resolves the lookups and settles on tags and queue.
+func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
+	p := prepared{New: n}
+	if n.TaskType == debusine.WorkflowTask {
+		p.TaskName = task.Canonical(n.TaskName)
+		_, err := task.ParseWorkflow(p.TaskName, n.Data)
+		return p, err
+	}
+	definition, err := task.WorkerTask(n.TaskName)
+	if err != nil {
+		return p, err
+	}
+	p.TaskName = definition.Name
+	data, err := definition.Parse(n.Data)
+	if err != nil {
+		return p, err
+	}
+	if p.configured, err = json.Marshal(data); err != nil {
+		return p, err
+	}
+	description, err := p.resolve(ctx, tx, data)
+	if err != nil {
+		return p, err
+	}
+	p.required = sorted(data.Requires())
+	if p.provided, p.gate, err = providedTags(ctx, tx, n.WorkspaceID, description); err != nil {
+		return p, err
+	}
+	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
+	p.queue = &queue
+	return p, err
+}
+
+// resolve turns the needs into ids of dynamic task data.
+func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task.Description, error) {
+	reader := reader{tx, p.WorkspaceID, p.CreatedBy}
+	found := map[string][]debusine.Artifact{}
+	dynamic := map[string]any{}
+	for _, need := range data.Needs() {
+		artifacts, err := reader.need(ctx, need)
+		if err != nil {
+			return task.Description{}, fmt.Errorf("resolving %s: %w", need.Field, err)
+		}
+		found[need.Field] = artifacts
+		ids := make([]int64, len(artifacts))
+		for i, a := range artifacts {
+			ids[i] = a.ID
+		}
+		if need.Many {
+			dynamic[need.Field] = ids
+		} else {
+			dynamic[need.Field] = ids[0]
+		}
+	}
+	description := data.Describe(found)
+	if err := merge(dynamic, description); err != nil {
+		return description, err
+	}
+	var err error
+	p.dynamic, err = json.Marshal(dynamic)
+	return description, err
+}
+
+// providedTags are those of the work: its scope, workspace and source package;
+// gates are the ones among them that an administrator declared.
+func providedTags(ctx context.Context, tx pgx.Tx, workspace int64, d task.Description) (provided, gates []string, err error) {
+	var scope, name string
+	err = tx.QueryRow(ctx, `SELECT s.name, w.name FROM workspaces w JOIN scopes s ON s.id = w.scope_id WHERE w.id = $1`, workspace).Scan(&scope, &name)
+	if err != nil {
+		return nil, nil, fault(err, fmt.Sprintf("workspace %d", workspace))
+	}
+	provided = []string{"task:scope:" + scope, "task:workspace:" + scope + ":" + name}
+	if d.Source != "" {
+		provided = append(provided, "task:source-package:"+d.Source)
+	}
+	provided = sorted(provided)
+	rows, err := tx.Query(ctx, `SELECT tag FROM gates WHERE tag = ANY($1) ORDER BY tag`, provided)
+	if err != nil {
+		return nil, nil, err
+	}
+	gates, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return provided, gates, err
+}
+
+// ensureQueue names the queue of the pair and makes sure that it is known.
+func ensureQueue(ctx context.Context, tx pgx.Tx, required, gates []string) (string, error) {
+	name := task.QueueName(required, gates)
+	if gates == nil {
+		gates = []string{}
+	}
+	var known bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM queues WHERE name = $1)`, name).Scan(&known); err != nil || known {
+		return name, err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO queues (name, required, provided) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING`, name, required, gates)
+	if err != nil {
+		return "", fmt.Errorf("naming queue %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// insert writes the row, applies its on_creation reactions, and notifies the
+// gateways; PostgreSQL joins equal notifications of a transaction.
+func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err error) {
+	status, result := debusine.Pending, debusine.Result("")
+	var output json.RawMessage
+	if p.failed != nil {
+		status, result = debusine.Completed, debusine.Error
+		if output, err = json.Marshal(p.failed); err != nil {
+			return 0, err
+		}
+	}
+	reactions, err := json.Marshal(p.Reactions)
+	if err != nil {
+		return 0, err
+	}
+	workflow, err := json.Marshal(workflowData(p.New))
+	if err != nil {
+		return 0, err
+	}
+	prefix := ""
+	if p.parent == nil {
+		prefix = temporalPrefix(db.name, p.TaskType)
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO work_requests (id, workspace_id, created_by, task_type, task_name, task_data, configured_task_data, dynamic_task_data,
+		       priority_base, priority_adjustment, parent_id, root_id, workflow_template_id, workflow_data, event_reactions, supersedes_id,
+		       scheduler_tags_provided, scheduler_tags_required, step, queue, status, result, output_data, temporal_id, temporal_closed,
+		       pending_at, completed_at, run)
+		OVERRIDING SYSTEM VALUE
+		SELECT n.id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+		       CASE WHEN $23 <> '' THEN $23 || n.id END, $24, now(), CASE WHEN $24 THEN now() END,
+		       coalesce((SELECT run FROM work_requests WHERE id = $10), 0)
+		  FROM (SELECT nextval(pg_get_serial_sequence('work_requests', 'id')) AS id) n
+		RETURNING id`,
+		p.WorkspaceID, p.CreatedBy, p.TaskType, p.TaskName, orEmpty(p.Data), p.configured, p.dynamic,
+		p.Priority, p.priorityAdjust, p.parent, p.root, p.Template, workflow, reactions, p.Supersedes,
+		notNil(p.provided), notNil(p.required), nullIfEmpty(p.step), p.queue, status, result, output, prefix, p.failed != nil).Scan(&id)
+	if err != nil {
+		return 0, fault(err, "work request")
+	}
+	if p.failed == nil && p.queue != nil {
+		if err := notify(ctx, tx, *p.queue); err != nil {
+			return 0, err
+		}
+	}
+	return id, db.react(ctx, tx, id, p.Reactions.OnCreation)
+}
+
+func temporalPrefix(installation string, t debusine.TaskType) string {
+	if t == debusine.WorkflowTask {
+		return "wf/" + installation + "/"
+	}
+	return "wr/" + installation + "/"
+}
+
+func workflowData(n New) map[string]any {
+	data := map[string]any{}
+	if n.display != "" {
+		data["display_name"] = n.display
+	}
+	if n.step != "" {
+		data["step"] = n.step
+	}
+	if n.group != "" {
+		data["group"] = n.group
+	}
+	return data
+}
+
+// notify tells the gateways that a queue has work.
+func notify(ctx context.Context, tx pgx.Tx, queue string) error {
+	_, err := tx.Exec(ctx, `SELECT pg_notify('wr', $1)`, queue)
+	return err
+}
+
+func sorted(tags []string) []string {
+	tags = slices.Clone(tags)
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+func notNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func nullIfEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func orEmpty(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("{}")
+	}
+	return raw
+}
+
+// merge adds the JSON fields of a struct to a map.
+func merge(into map[string]any, from any) error {
+	raw, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, &into)
+}
+
+// isFault says that the error is one that a caller can do something about.
+func isFault(err error) bool {
+	var (
+		m debusine.Missing
+		i debusine.Invalid
+		f debusine.Forbidden
+		c debusine.Conflict
+	)
+	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
+}

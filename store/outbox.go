@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"debusine"
+)
+
+// Start is what Temporal needs to know of a work request that has an execution
+// of its own: a workflow, or a standalone activity.
+type Start struct {
+	ID         int64
+	TaskType   debusine.TaskType
+	TaskName   string
+	TemporalID string
+	RunID      string
+	Queue      string
+	Scope      string
+	Workspace  string
+	Priority   int
+	Data       json.RawMessage
+	Status     debusine.Status
+	Subject    string
+}
+
+const startColumns = `r.id, r.task_type, r.task_name, r.temporal_id, coalesce(r.temporal_run_id, ''), coalesce(r.queue, ''), s.name, w.name,
+	r.priority_base + r.priority_adjustment, coalesce(r.configured_task_data, r.task_data), r.status, coalesce(r.dynamic_task_data->>'subject', '')`
+
+const startTables = ` FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id JOIN scopes s ON s.id = w.scope_id `
+
+func scanStart(row pgx.CollectableRow) (s Start, err error) {
+	return s, row.Scan(&s.ID, &s.TaskType, &s.TaskName, &s.TemporalID, &s.RunID, &s.Queue, &s.Scope, &s.Workspace, &s.Priority, &s.Data, &s.Status, &s.Subject)
+}
+
+// Outbox gives what was committed and not yet started in Temporal: the work
+// request of that id alone, or with id 0 all that are older than age.
+func (db *DB) Outbox(ctx context.Context, id int64, age time.Duration) ([]Start, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+startColumns+startTables+`
+		WHERE r.temporal_id IS NOT NULL AND NOT r.temporal_started AND r.status NOT IN ('completed', 'aborted')
+		  AND ($1 = 0 OR r.id = $1) AND ($1 <> 0 OR r.created_at < now() - $2::interval) ORDER BY r.id LIMIT 1000`, id, age)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanStart)
+}
+
+// MarkStarted notes that Temporal has it. A workflow runs from now on; an
+// activity runs when a worker begins it.
+func (db *DB) MarkStarted(ctx context.Context, id int64, runID string) error {
+	_, err := db.pool.Exec(ctx, `
+		UPDATE work_requests SET temporal_started = true, temporal_run_id = $2,
+		       started_at = CASE WHEN task_type = 'Workflow' THEN now() ELSE started_at END,
+		       status = CASE WHEN task_type = 'Workflow' AND status = 'pending' THEN 'running' ELSE status END
+		 WHERE id = $1 AND NOT temporal_started`, id, runID)
+	return err
+}
+
+// Untold is the end of a work request, or of an attempt at it, that Temporal
+// may not know: whoever should have told it may have died.
+type Untold struct {
+	ID         int64
+	TaskType   debusine.TaskType
+	Status     debusine.Status
+	Result     debusine.Result
+	TemporalID string // of its own execution; empty for a child
+	RunID      string
+	Started    bool   // in Temporal
+	RootID     string // Temporal id of the workflow of a child
+	RootRunID  string
+	TaskToken  []byte // of the newest attempt, if there was one
+	Attempt    int64
+	Ending     string // of that attempt
+}
+
+// Untold gives ends older than age of which Temporal may not know, of the one
+// work request or with id 0 of all: those of work requests first, then attempts
+// that were lost or given back while the work request goes on.
+func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT r.id, r.task_type, r.status, r.result, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), r.temporal_started,
+		       coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, ''), a.task_token, coalesce(a.id, 0), coalesce(a.ending, '')
+		  FROM work_requests r LEFT JOIN work_requests root ON root.id = r.root_id
+		  LEFT JOIN LATERAL (SELECT * FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
+		 WHERE ($1 = 0 OR r.id = $1)
+		   AND ((r.status IN ('completed', 'aborted') AND NOT r.temporal_closed AND r.completed_at < now() - $2::interval
+		         AND (a.id IS NULL OR a.ended_at < now() - $2::interval OR (r.status = 'aborted' AND r.task_type = 'Workflow')))
+		     OR (r.status NOT IN ('completed', 'aborted') AND a.ending IN ('lost', 'given-back') AND NOT a.told AND a.ended_at < now() - $2::interval))
+		 ORDER BY r.id LIMIT 1000`, id, age)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Untold, err error) {
+		return u, row.Scan(&u.ID, &u.TaskType, &u.Status, &u.Result, &u.TemporalID, &u.RunID, &u.Started, &u.RootID, &u.RootRunID, &u.TaskToken, &u.Attempt, &u.Ending)
+	})
+}
+
+// MarkTold notes that Temporal knows of these ends.
+func (db *DB) MarkTold(ctx context.Context, workRequests, attempts []int64) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		if len(workRequests) > 0 {
+			if _, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_closed = true WHERE id = ANY($1) AND status IN ('completed', 'aborted')`, workRequests); err != nil {
+				return err
+			}
+		}
+		if len(attempts) == 0 {
+			return nil
+		}
+		_, err := tx.Exec(ctx, `UPDATE attempts SET told = true WHERE id = ANY($1)`, attempts)
+		return err
+	})
+}
+
+// UnderWay gives what Temporal should still be working on, started longer ago
+// than age, after the given id: for the sweep to compare with Temporal's word.
+func (db *DB) UnderWay(ctx context.Context, after int64, age time.Duration, limit int) ([]Start, error) {
+	rows, err := db.pool.Query(ctx, `SELECT `+startColumns+startTables+`
+		WHERE r.temporal_started AND r.status NOT IN ('completed', 'aborted') AND r.id > $1 AND r.created_at < now() - $2::interval
+		ORDER BY r.id LIMIT $3`, after, age, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanStart)
+}
+
+// EndByDecree closes what Temporal says is over although it never ended here:
+// as aborted when it was cancelled or terminated there, else as an error. Its
+// unfinished descendants go with it.
+func (db *DB) EndByDecree(ctx context.Context, id int64, aborted bool, reason string) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		h, err := hold(ctx, tx, id)
+		if err != nil || h.status.Ended() {
+			return err
+		}
+		if err := noteError(ctx, tx, id, debusine.TaskError{Message: reason, Code: "closed-by-engine"}); err != nil {
+			return err
+		}
+		status, result := debusine.Completed, debusine.Error
+		if aborted {
+			status, result = debusine.Aborted, ""
+		}
+		if _, err := tx.Exec(ctx, `UPDATE work_requests SET status = $2, result = $3, completed_at = now(), temporal_closed = true WHERE id = $1`, id, status, result); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			UPDATE work_requests SET status = 'aborted', completed_at = now()
+			 WHERE root_id = $1 AND status NOT IN ('completed', 'aborted')`, id)
+		return err
+	})
+}
+
+// PendingUnheld gives pending worker tasks that were due longer ago than age:
+// Temporal may have given them out to nobody. With the id of the workflow that
+// asked, empty for one that stands alone.
+func (db *DB) PendingUnheld(ctx context.Context, age time.Duration, limit int) ([]Untold, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT r.id, r.task_type, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, '')
+		  FROM work_requests r LEFT JOIN work_requests root ON root.id = r.root_id
+		 WHERE r.status = 'pending' AND r.task_type = 'Worker' AND r.due < now() - $1::interval
+		   AND (r.root_id IS NOT NULL OR r.temporal_started) ORDER BY r.due LIMIT $2`, age, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Untold, err error) {
+		return u, row.Scan(&u.ID, &u.TaskType, &u.TemporalID, &u.RunID, &u.RootID, &u.RootRunID)
+	})
+}
+
+// MakeDue tells the gateways that a task is to be fetched again.
+func (db *DB) MakeDue(ctx context.Context, id int64) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		var queue string
+		err := tx.QueryRow(ctx, `UPDATE work_requests SET due = now() WHERE id = $1 AND queue IS NOT NULL RETURNING queue`, id).Scan(&queue)
+		if err != nil {
+			return fault(err, "work request")
+		}
+		return notify(ctx, tx, queue)
+	})
+}
