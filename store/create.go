@@ -264,7 +264,8 @@ func ensureQueue(ctx context.Context, tx pgx.Tx, required, gates []string) (stri
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM queues WHERE name = $1)`, name).Scan(&known); err != nil || known {
 		return name, err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO queues (name, required, provided) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING`, name, required, gates)
+	_, err := tx.Exec(ctx, `INSERT INTO queues (name, required, provided) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING`,
+		name, task.QueueRequired(required), gates)
 	if err != nil {
 		return "", fmt.Errorf("naming queue %s: %w", name, err)
 	}

@@ -239,8 +239,13 @@ func ParseWorkflow(name string, raw json.RawMessage) (WorkflowData, error) {
 	default:
 		return nil, debusine.WithHint(debusine.Invalidf("workflow %q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
 	}
-	if err := decode(raw, data); err != nil {
-		return nil, err
+	return data, ReadWorkflow(raw, data)
+}
+
+// ReadWorkflow reads and checks the data of a workflow into its struct.
+func ReadWorkflow(raw json.RawMessage, into WorkflowData) error {
+	if err := decode(raw, into); err != nil {
+		return err
 	}
-	return data, data.check()
+	return into.check()
 }

@@ -1,0 +1,117 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"debusine"
+	"debusine/task"
+)
+
+// UpdateEnvironments makes build environments anew and puts them into the
+// vendor's collection (spec §4.9).
+func UpdateEnvironments(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
+	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+		var data task.UpdateEnvironmentsData
+		if err := read(start, &data); err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		steps, err := environmentSteps(data)
+		if err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		planned, err := task.Plan.OnServer(ctx, task.PlanRequest{Parent: start.ID, Steps: steps})
+		if err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		outcomes, err := runChildren(ctx, start, planned.Children)
+		return summarize(outcomes), debusine.OutputData{}, err
+	})
+}
+
+// environmentSteps is one bootstrap for each target, codename and architecture.
+func environmentSteps(data task.UpdateEnvironmentsData) ([]task.Step, error) {
+	var steps []task.Step
+	for i, target := range data.Targets {
+		for _, codename := range target.Codenames {
+			for _, arch := range target.Architectures {
+				raw, err := target.Bootstrap(codename, arch)
+				if err != nil {
+					return nil, fault(err.Error())
+				}
+				steps = append(steps, task.Step{Name: fmt.Sprintf("mmdebstrap-%d-%s-%s", i, codename, arch), TaskName: "mmdebstrap", Data: raw,
+					Display: fmt.Sprintf("Environment %s on %s", codename, arch), Group: codename,
+					Reactions: task.Reactions{OnSuccess: environmentReactions(data.Vendor, codename, target)}})
+			}
+		}
+	}
+	return steps, nil
+}
+
+// environmentReactions add the tarball once for each name that it goes by.
+func environmentReactions(vendor, codename string, target task.EnvironmentTarget) []task.Reaction {
+	var reactions []task.Reaction
+	for _, name := range append([]string{codename}, target.CodenameAliases[codename]...) {
+		for _, variant := range orOne(target.Variants) {
+			for _, backend := range orOne(target.Backends) {
+				variables := map[string]any{"codename": name}
+				if variant != "" {
+					variables["variant"] = variant
+				}
+				if backend != "" {
+					variables["backend"] = backend
+				}
+				reactions = append(reactions, task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: vendor + "@debian:environments",
+					Filters: map[string]any{"category": "debian:system-tarball"}, Variables: variables})
+			}
+		}
+	}
+	return reactions
+}
+
+func orOne(words []string) []string {
+	if len(words) == 0 {
+		return []string{""}
+	}
+	return words
+}
+
+// Noop asks for some noops and waits for them: it measures the machinery.
+func Noop(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
+	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+		var data task.NoopWorkflowData
+		if err := read(start, &data); err != nil || data.Children == 0 {
+			return debusine.Success, debusine.OutputData{}, err
+		}
+		raw, err := json.Marshal(task.NoopData{BuildArchitecture: data.BuildArchitecture})
+		if err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		req := task.PlanRequest{Parent: start.ID}
+		for i := range data.Children {
+			req.Steps = append(req.Steps, task.Step{Name: fmt.Sprintf("noop-%d", i), TaskName: "noop", Data: raw, Display: "Nothing"})
+		}
+		planned, err := task.Plan.OnServer(ctx, req)
+		if err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		outcomes, err := runChildren(ctx, start, planned.Children)
+		return summarize(outcomes), debusine.OutputData{}, err
+	})
+}
+
+// read takes the data of the start, which the server checked before.
+func read(start task.WorkflowStart, into task.WorkflowData) error {
+	if err := task.ReadWorkflow(start.Data, into); err != nil {
+		return fault(err.Error())
+	}
+	return nil
+}
+
+// fault is an error that ends the work request with its words.
+func fault(message string) error {
+	return temporal.NewNonRetryableApplicationError(message, task.FaultType, nil)
+}

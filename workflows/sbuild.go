@@ -1,0 +1,145 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+
+	"debusine"
+	"debusine/debian"
+	"debusine/task"
+)
+
+// Sbuild builds a source package on each architecture that was asked for and
+// that the package is for, "all" by itself, in parallel (spec §4.1).
+func Sbuild(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
+	s := &sbuild{start: start}
+	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+		if err := s.prepare(ctx); err != nil {
+			return "", s.output, err
+		}
+		result, err := s.run(ctx)
+		return result, s.output, err
+	})
+}
+
+type sbuild struct {
+	start  task.WorkflowStart
+	data   task.SbuildWorkflowData
+	source task.Source
+	output debusine.OutputData
+}
+
+// prepare learns what is to be decided upon.
+func (s *sbuild) prepare(ctx workflow.Context) (err error) {
+	if err := read(s.start, &s.data); err != nil {
+		return err
+	}
+	s.source, err = task.SourceFacts.OnServer(ctx, task.SourceQuestion{ID: s.start.ID})
+	if err != nil {
+		return err
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, attributeSource.ValueSet(s.source.Name), attributeVersion.ValueSet(s.source.Version),
+		attributeSuite.ValueSet(s.data.Codename()))
+}
+
+func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
+	build, dropped, err := archesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
+	if err != nil {
+		return "", err
+	}
+	s.output.Dropped = dropped
+	if len(build) == 0 {
+		return "", fault("no architecture is left to build on: " + reasons(dropped))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attributeArchitecture.ValueSet(build)); err != nil {
+		return "", err
+	}
+	steps, err := s.steps(build)
+	if err != nil {
+		return "", err
+	}
+	planned, err := task.Plan.OnServer(ctx, task.PlanRequest{Parent: s.start.ID, Steps: steps})
+	if err != nil {
+		return "", err
+	}
+	outcomes, err := runChildren(ctx, s.start, planned.Children)
+	return summarize(outcomes), err
+}
+
+// archesToBuild is requested ∩ source ∩ having an environment, sorted; all that
+// is dropped is told with its reason. "all" is built in the environment of
+// allOn.
+func archesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture, err error) {
+	arches := make([]debian.Arch, len(requested))
+	for i, a := range requested {
+		arches[i] = debian.Arch(a)
+	}
+	fit, err := debian.MatchArchitectures(source, arches)
+	if err != nil {
+		return nil, nil, fault(err.Error())
+	}
+	for _, a := range requested {
+		needs := a
+		if a == "all" {
+			needs = allOn
+		}
+		switch {
+		case !slices.Contains(fit, debian.Arch(a)):
+			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "the source package is for " + source})
+		case !slices.Contains(environments, needs):
+			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "there is no environment of architecture " + needs + " for the target distribution"})
+		default:
+			build = append(build, a)
+		}
+	}
+	slices.Sort(build)
+	return build, dropped, nil
+}
+
+func reasons(dropped []debusine.DroppedArchitecture) string {
+	text := ""
+	for i, d := range dropped {
+		if i > 0 {
+			text += "; "
+		}
+		text += d.Architecture + ": " + d.Reason
+	}
+	return text
+}
+
+// steps are the builds, one an architecture.
+func (s *sbuild) steps(build []string) ([]task.Step, error) {
+	steps := make([]task.Step, 0, len(build))
+	for _, arch := range build {
+		data := task.SbuildData{
+			Input:             task.SbuildInput{SourceArtifact: debusine.LookupID(s.source.Artifact), ExtraBinaryArtifacts: s.data.Input.ExtraBinaryArtifacts},
+			BuildArchitecture: arch, Environment: s.data.Environment(), Backend: s.data.Backend, BuildComponents: []string{"any"},
+		}
+		if arch == "all" {
+			data.BuildArchitecture, data.BuildComponents = s.data.ArchAllBuildArchitecture, []string{"all"}
+		}
+		raw, err := json.Marshal(data)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, task.Step{Name: s.data.Prefix + "build-" + arch, TaskName: "sbuild", Data: raw,
+			Display: fmt.Sprintf("Build %s_%s on %s", s.source.Name, s.source.Version, arch), Reactions: s.reactions(arch)})
+	}
+	return steps, nil
+}
+
+// reactions keep the build log collection: a bare entry announces the log, the
+// log takes its place however the build ended.
+func (s *sbuild) reactions(arch string) task.Reactions {
+	const logs, category = "_@debian:package-build-logs", "debian:package-build-log"
+	about := map[string]any{"vendor": s.data.Vendor(), "codename": s.data.Codename(), "architecture": arch,
+		"srcpkg_name": s.source.Name, "srcpkg_version": s.source.Version}
+	keep := []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: logs, Filters: map[string]any{"category": category}, Variables: about}}
+	return task.Reactions{
+		OnCreation: []task.Reaction{{Action: task.UpdateCollectionWithData, Collection: logs, Category: category, Data: about}},
+		OnSuccess:  keep, OnFailure: keep,
+	}
+}
