@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -150,6 +151,24 @@ func TestReadDebRefuses(t *testing.T) {
 				t.Errorf("got %+v, %v", d, err)
 			}
 		})
+	}
+}
+
+// A sparse control file of 1 GiB takes 10 kB in the archive.
+func TestReadDebRefusesASparseBomb(t *testing.T) {
+	top := t.TempDir()
+	writeFile(t, filepath.Join(top, "control"), goodControl, 0o644)
+	if err := os.Truncate(filepath.Join(top, "control"), 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"gnu", "posix"} {
+		packed, err := exec.Command("tar", "-C", top, "-cS", "--format="+format, "control").Output()
+		if err != nil || len(packed) > 1<<20 {
+			t.Fatalf("tar made %d bytes: %v", len(packed), err)
+		}
+		if d, err := readDeb(deb("", packed), nil); !isMalformed(err) {
+			t.Errorf("%s: %+v, %v", format, d, err)
+		}
 	}
 }
 
