@@ -127,7 +127,7 @@ func (m *Machine) supervise(ctx context.Context, c Command, cmd *exec.Cmd, stop 
 		grace  <-chan time.Time
 		ended  = make(chan error, 1)
 		start  = time.Now()
-		disk   = watchDisk(c.Folder.Work)
+		disk   = watchDisk(c.Folder.Path)
 		cancel = ctx.Done()
 	)
 	go func() { ended <- cmd.Wait() }()

@@ -1,0 +1,200 @@
+package workeract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"debusine"
+	"debusine/executor"
+)
+
+// work is one kind of task that runs a command.
+type work interface {
+	// setup fetches what is needed and gives the command to run.
+	setup(context.Context, *attempt) (executor.Command, error)
+	// teardown judges what the command left and uploads it.
+	teardown(context.Context, *attempt, executor.Result) (debusine.Result, error)
+	// subject is the artifact that debug logs are related to; 0 for none.
+	subject() int64
+}
+
+// attempt is one job under way.
+type attempt struct {
+	*Doer
+	job    Job
+	server Server
+	folder *executor.Folder
+	errors []debusine.TaskError
+	stages strings.Builder // what went wrong, for who debugs the worker
+	debug  map[string]string
+}
+
+// keepingTime is how long a log that the server may still want is offered
+// after the job itself was cancelled.
+const keepingTime = 30 * time.Second
+
+// inFolder does work in a folder of its own.
+func (d *Doer) inFolder(ctx context.Context, job Job, server Server, w work) (Outcome, error) {
+	folder, err := d.machine.NewFolder(job.WorkRequest)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer func() {
+		if err := folder.Remove(); err != nil {
+			d.log.Error("a work folder stays behind", "path", folder.Path, "error", err)
+		}
+	}()
+	a := &attempt{Doer: d, job: job, server: server, folder: folder, debug: map[string]string{}}
+	return a.do(ctx, w)
+}
+
+// do goes through the phases and times them.
+func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
+	var (
+		start = time.Now()
+		stats debusine.RuntimeStatistics
+	)
+	command, err := w.setup(ctx, a)
+	if err != nil {
+		return a.broken(ctx, w, "fetching the inputs", err)
+	}
+	ready := time.Now()
+	stats.DurationSetup = whole(ready.Sub(start))
+	result, flush, err := a.run(ctx, command, a.job.Limit-ready.Sub(start))
+	if err != nil {
+		flush()
+		return a.broken(ctx, w, "running the command", err)
+	}
+	over := time.Now()
+	stats.DurationRun, stats.CPUTime = whole(over.Sub(ready)), whole(result.CPU)
+	stats.Memory, stats.DiskSpace = result.MaxRSS, result.Disk
+
+	keep, cancel := keeping(ctx)
+	defer cancel()
+	outcome, err := w.teardown(keep, a, result)
+	flush()
+	if ctx.Err() != nil {
+		return Outcome{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return a.broken(ctx, w, "looking at what came out", err)
+	}
+	if outcome != debusine.Success {
+		a.note("the command ended with exit code %d", result.ExitCode)
+		a.uploadDebug(ctx, w)
+	}
+	end := time.Now()
+	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
+	a.machineSize(&stats)
+	return Outcome{Result: outcome, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors}}, nil
+}
+
+// run runs the command with its log streamed. flush waits until the server
+// has the end of it; until then artifacts can be uploaded beside.
+func (a *attempt) run(ctx context.Context, c executor.Command, limit time.Duration) (executor.Result, func(), error) {
+	c.Folder, c.Output = a.folder, a.logPath()
+	if limit <= 0 {
+		limit = time.Second // setup took it all; the command's log shall say so
+	}
+	c.Limit = limit
+	live := follow(context.WithoutCancel(ctx), a.server, c.Output, a.log)
+	c.Tap = live
+	result, err := a.machine.Run(ctx, c)
+	flushed := make(chan struct{})
+	go func() { defer close(flushed); live.finish() }()
+	if result.TimedOut {
+		a.errors = append(a.errors, overLimit(a.job.Limit))
+	}
+	if result.LeftOut > 0 {
+		a.note("%d bytes of output were left out of the log", result.LeftOut)
+	}
+	a.note("command: %q", c.Argv)
+	return result, func() { <-flushed }, err
+}
+
+func (a *attempt) logPath() string { return filepath.Join(a.folder.Path, "cmd-output.log") }
+
+// keeping gives the time to keep a log also when the job is cancelled.
+func keeping(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), keepingTime)
+}
+
+// broken tells what no machine can do from what this one could not.
+func (a *attempt) broken(ctx context.Context, w work, doing string, err error) (Outcome, error) {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if ctx.Err() != nil {
+		return Outcome{}, errors.Join(context.Cause(ctx), err)
+	}
+	a.note("%v", err)
+	a.uploadDebug(ctx, w)
+	if isUnusable(err) {
+		return hopeless("execute-failed", err), nil
+	}
+	return Outcome{}, err
+}
+
+func (a *attempt) note(format string, args ...any) {
+	fmt.Fprintf(&a.stages, format+"\n", args...)
+}
+
+// uploadDebug gives away what helps to see why: notes, a listing of the work
+// folder and the files that the work has named. Failing at it changes nothing.
+func (a *attempt) uploadDebug(ctx context.Context, w work) {
+	a.note("files in the work folder:")
+	a.list(a.folder.Work)
+	path := filepath.Join(a.folder.Path, "stages.log")
+	if err := os.WriteFile(path, []byte(a.stages.String()), 0o644); err != nil {
+		a.log.Error("writing the debug log", "error", err)
+		return
+	}
+	a.debug["stages.log"] = path
+	id, err := a.server.CreateArtifact(ctx, "debusine:work-request-debug-logs", struct{}{}, a.debug)
+	if err == nil && w.subject() != 0 {
+		err = a.server.Relate(ctx, id, w.subject(), "relates-to")
+	}
+	if err != nil {
+		a.log.Error("uploading the debug logs", "work_request", a.job.WorkRequest, "error", err)
+	}
+}
+
+// list notes the first files of a folder, two levels deep.
+func (a *attempt) list(dir string) {
+	left := 200
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(dir, path)
+		if err != nil || left == 0 || strings.Count(name, "/") > 1 {
+			return fs.SkipDir
+		}
+		if info, err := entry.Info(); err == nil {
+			a.note("%s %10d %q", info.Mode(), info.Size(), name)
+			left--
+		}
+		return nil
+	})
+}
+
+// machineSize adds what the machine has, so that statistics can be compared.
+func (a *attempt) machineSize(stats *debusine.RuntimeStatistics) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(a.machine.Dir(), &disk); err == nil {
+		stats.AvailableDisk = int64(disk.Bavail) * disk.Bsize
+	}
+}
+
+func overLimit(limit time.Duration) debusine.TaskError {
+	return debusine.TaskError{Message: fmt.Sprintf("stopped after the time limit of %v", limit), Code: "time-limit"}
+}
+
+// whole rounds up to seconds, the unit of runtime statistics: what took any
+// time at all took one.
+func whole(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,130 @@
+package workeract
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// tarballData is the data of debian:system-tarball.
+type tarballData struct {
+	Filename     string            `json:"filename"`
+	Vendor       string            `json:"vendor"`
+	Codename     string            `json:"codename"`
+	Mirror       string            `json:"mirror"`
+	Components   []string          `json:"components"`
+	Variant      *string           `json:"variant"`
+	Packages     map[string]string `json:"pkglist"`
+	Architecture string            `json:"architecture"`
+	WithDev      bool              `json:"with_dev"`
+	WithInit     bool              `json:"with_init"`
+}
+
+// hook is the shell script that runs last, outside of the chroot ($1) but as
+// root of its namespace: sources and keys as builds shall find them, nothing
+// of the machine that made it, the customization, and the facts. It is given
+// no data but paths that we made.
+func (m *mmdebstrap) hook(a *attempt) string {
+	at := func(name string) string { return quote(filepath.Join(a.folder.Path, name)) }
+	var s strings.Builder
+	s.WriteString("set -e\nroot=$1\n" +
+		"rm -f \"$root/etc/apt/sources.list\" \"$root\"/etc/apt/sources.list.d/*\n" +
+		"cp " + at("final.sources") + " \"$root/etc/apt/sources.list.d/debusine.sources\"\n")
+	for _, repo := range m.repos {
+		folder := m.keyFolder(repo)
+		if folder != "" {
+			fmt.Fprintf(&s, "mkdir -p \"$root%s\"\ncp %s \"$root%s/%s\"\n", folder, quote(repo.key), folder, filepath.Base(repo.key))
+		}
+	}
+	s.WriteString("rm -f \"$root/etc/hostname\"\n" +
+		"test -L \"$root/etc/resolv.conf\" || rm -f \"$root/etc/resolv.conf\"\n")
+	if m.data.CustomizationScript != "" {
+		s.WriteString("cp " + at("customize") + " \"$root/tmp/customize\"\nchmod 755 \"$root/tmp/customize\"\n" +
+			"if head -c2 \"$root/tmp/customize\" | grep -q '^#!'\n" +
+			"then chroot \"$root\" /tmp/customize\nelse chroot \"$root\" sh -e /tmp/customize\nfi\n" +
+			"rm -f \"$root/tmp/customize\"\n")
+	}
+	// The files of the chroot are read by its own root, links do not lead out
+	// further than that.
+	s.WriteString("{\n" +
+		"sed -n 's/^\\(ID\\|VERSION_CODENAME\\)=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}$/\\1=\\2/p' \"$root/usr/lib/os-release\" || :\n" +
+		"if test -e \"$root/sbin/init\" || test -L \"$root/sbin/init\"; then echo init=yes; fi\n" +
+		"dpkg-query --admindir=\"$root/var/lib/dpkg\" --show --showformat='${db:Status-Abbrev} ${Package} ${Version}\\n' || :\n" +
+		"} > " + quote(m.facts) + "\n")
+	return s.String()
+}
+
+// quote makes one word of a path for a shell.
+func quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
+
+// keyFolder is where a repository's key goes in the chroot; empty for none.
+func (m *mmdebstrap) keyFolder(repo repository) string {
+	switch {
+	case repo.CheckSignatureWith != "external":
+		return ""
+	case m.signedBy():
+		return "/etc/apt/keyrings"
+	case repo.Keyring.Install:
+		return "/etc/apt/trusted.gpg.d"
+	}
+	return ""
+}
+
+// factsSize bounds what the hook may say: a system of 50,000 packages.
+const factsSize = 8 << 20
+
+// describe turns the facts into the artifact's data.
+func (m *mmdebstrap) describe() (tarballData, error) {
+	o, first := m.data.BootstrapOptions, m.repos[0]
+	data := tarballData{Filename: tarName, Mirror: first.Mirror, Packages: map[string]string{},
+		Architecture: o.Architecture, WithDev: true, Components: []string{}}
+	if o.Variant != "" {
+		data.Variant = &o.Variant
+	}
+	for _, repo := range m.repos {
+		for _, name := range repo.components {
+			if !slices.Contains(data.Components, name) {
+				data.Components = append(data.Components, name)
+			}
+		}
+	}
+	file, err := openPlain(m.facts)
+	if err != nil {
+		return data, unusablef("the bootstrap left no facts: %v", err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, factsSize))
+	if err != nil {
+		return data, err
+	}
+	data.learn(string(text))
+	if data.Codename == "" {
+		data.Codename = strings.TrimSuffix(first.Suite, "/")
+	}
+	// unstable calls itself by the name of the next release.
+	if first.Suite == "unstable" || first.Suite == "sid" {
+		data.Codename = "sid"
+	}
+	return data, nil
+}
+
+// learn reads the hook's lines: ID=debian, init=yes, "ii  bash 5.2-1".
+func (d *tarballData) learn(text string) {
+	for line := range strings.Lines(text) {
+		line = strings.ToValidUTF8(strings.TrimRight(line, "\n"), "?")
+		fields := strings.Fields(line)
+		name, value, _ := strings.Cut(line, "=")
+		switch {
+		case len(fields) == 3 && strings.HasPrefix(fields[0], "ii"):
+			d.Packages[fields[1]] = fields[2]
+		case name == "ID":
+			d.Vendor = value
+		case name == "VERSION_CODENAME":
+			d.Codename = value
+		case name == "init":
+			d.WithInit = true
+		}
+	}
+}

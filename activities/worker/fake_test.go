@@ -1,0 +1,185 @@
+package workeract_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"debusine"
+	workeract "debusine/activities/worker"
+	"debusine/api"
+	"debusine/executor/executortest"
+)
+
+// shelf is a server that keeps artifacts in a folder.
+type shelf struct {
+	dir string
+
+	mu        sync.Mutex
+	artifacts map[int64]api.Artifact
+	relations []string
+	log       []byte
+	downloads int
+	down      bool // AppendLog fails
+}
+
+func newShelf(t *testing.T) *shelf {
+	return &shelf{dir: t.TempDir(), artifacts: map[int64]api.Artifact{}}
+}
+
+func (s *shelf) Artifact(_ context.Context, id int64) (api.Artifact, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	artifact, found := s.artifacts[id]
+	if !found {
+		return artifact, debusine.Missingf("artifact %d", id)
+	}
+	return artifact, nil
+}
+
+func (s *shelf) path(id int64, name string) string {
+	return filepath.Join(s.dir, fmt.Sprint(id), strings.ReplaceAll(name, "/", "|"))
+}
+
+func (s *shelf) Download(ctx context.Context, id int64, name string, to *os.File) error {
+	s.mu.Lock()
+	s.downloads++
+	s.mu.Unlock()
+	from, err := os.Open(s.path(id, name))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	_, err = io.Copy(to, from)
+	return err
+}
+
+func (s *shelf) CreateArtifact(ctx context.Context, category string, data any, files map[string]string) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := int64(len(s.artifacts) + 1)
+	artifact := api.Artifact{ID: id, Category: category, Data: raw, Files: map[string]api.File{}}
+	if err := os.Mkdir(filepath.Join(s.dir, fmt.Sprint(id)), 0o755); err != nil {
+		return 0, err
+	}
+	for name, path := range files {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		sum := sha256.Sum256(content)
+		artifact.Files[name] = api.File{Size: int64(len(content)), Checksums: map[string]string{"sha256": hex.EncodeToString(sum[:])}}
+		if err := os.WriteFile(s.path(id, name), content, 0o644); err != nil {
+			return 0, err
+		}
+	}
+	s.artifacts[id] = artifact
+	return id, nil
+}
+
+func (s *shelf) Relate(_ context.Context, from, to int64, kind string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.relations = append(s.relations, fmt.Sprintf("%s %s %s", s.artifacts[from].Category, kind, s.artifacts[to].Category))
+	return nil
+}
+
+func (s *shelf) AppendLog(_ context.Context, offset int64, chunk []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return fmt.Errorf("the server is away")
+	}
+	if offset != int64(len(s.log)) {
+		return fmt.Errorf("offset %d, have %d", offset, len(s.log))
+	}
+	s.log = append(s.log, chunk...)
+	return nil
+}
+
+// put makes an artifact of texts.
+func (s *shelf) put(t *testing.T, category string, data any, files map[string]string) int64 {
+	t.Helper()
+	dir, paths := t.TempDir(), map[string]string{}
+	for name, text := range files {
+		paths[name] = filepath.Join(dir, fmt.Sprint(len(paths)))
+		if err := os.WriteFile(paths[name], []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := s.CreateArtifact(t.Context(), category, data, paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// all gives the artifacts of a category, by number.
+func (s *shelf) all(category string) []api.Artifact {
+	var found []api.Artifact
+	for _, artifact := range s.artifacts {
+		if artifact.Category == category {
+			found = append(found, artifact)
+		}
+	}
+	slices.SortFunc(found, func(a, b api.Artifact) int { return int(a.ID - b.ID) })
+	return found
+}
+
+// text is the content of an artifact's only file.
+func (s *shelf) text(t *testing.T, artifact api.Artifact) string {
+	t.Helper()
+	if len(artifact.Files) != 1 {
+		t.Fatalf("artifact %d has files %v", artifact.ID, artifact.Files)
+	}
+	for name := range artifact.Files {
+		content, err := os.ReadFile(s.path(artifact.ID, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	return ""
+}
+
+func newDoer(t *testing.T) *workeract.Doer {
+	t.Helper()
+	doer, err := workeract.New(t.Context(), executortest.Open(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doer
+}
+
+// job makes a job of anything that is JSON.
+func job(t *testing.T, task string, data, dynamic any) workeract.Job {
+	t.Helper()
+	raw, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := json.Marshal(dynamic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return workeract.Job{WorkRequest: 7, Task: task, Data: raw, Dynamic: more, Workspace: "System"}
+}
+
+type object = map[string]any

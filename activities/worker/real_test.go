@@ -1,0 +1,217 @@
+package workeract_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"debusine"
+	workeract "debusine/activities/worker"
+	"debusine/api"
+)
+
+// mirror is the machine's own: address, suite and codename of apt's first target.
+func mirror(t *testing.T) (url, suite string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("bootstraps and builds for real: minutes")
+	}
+	said, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages", "Architecture: amd64").Output()
+	fields := strings.Fields(string(said))
+	if err != nil || len(fields) < 2 {
+		t.Skip("apt knows no mirror: run apt-get update")
+	}
+	return fields[0], fields[1]
+}
+
+// fetchSource downloads a source package from the mirror and puts it on the shelf.
+func fetchSource(t *testing.T, s *shelf, url, suite, name string) api.Artifact {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sources := filepath.Join(dir, "sources.list")
+	if err := os.WriteFile(sources, []byte("deb-src "+url+" "+suite+" main\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"update"}, {"source", "--download-only", name}} {
+		cmd := exec.Command("apt-get", append([]string{"-o", "Dir::Etc::sourcelist=" + sources, "-o", "Dir::Etc::sourceparts=-",
+			"-o", "Dir::State::lists=" + filepath.Join(dir, "lists"), "-o", "Dir::Cache::srcpkgcache=", "-o", "Dir::Cache::pkgcache=",
+			"-o", "APT::Sandbox::User=root"}, args...)...)
+		cmd.Dir = dir
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("apt-get %v: %v: %s", args, err, said)
+		}
+	}
+	files := map[string]string{}
+	found, _ := filepath.Glob(filepath.Join(dir, name+"_*"))
+	version := ""
+	for _, path := range found {
+		files[filepath.Base(path)] = path
+		if strings.HasSuffix(path, ".dsc") {
+			version = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), name+"_"), ".dsc")
+		}
+	}
+	id, err := s.CreateArtifact(t.Context(), "debian:source-package", object{"name": name, "version": version}, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.artifacts[id]
+}
+
+// bootstrap makes an environment with our own code, or takes the one that
+// DEBUSINE_TEST_TARBALL names.
+func bootstrap(t *testing.T, doer *workeract.Doer, s *shelf, url, suite string) api.Artifact {
+	t.Helper()
+	if path := os.Getenv("DEBUSINE_TEST_TARBALL"); path != "" {
+		id, err := s.CreateArtifact(t.Context(), "debian:system-tarball", object{"codename": suite, "architecture": "amd64"},
+			map[string]string{"system.tar.zst": path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.artifacts[id]
+	}
+	start := time.Now()
+	outcome, err := doer.Do(t.Context(), job(t, "mmdebstrap", object{
+		"bootstrap_options":      object{"architecture": "amd64", "variant": "buildd", "extra_packages": []string{"fakeroot"}},
+		"bootstrap_repositories": []object{{"mirror": url, "suite": suite}},
+		"customization_script":   "echo customized > /etc/debusine-test\n",
+	}, nil), s)
+	if err != nil || outcome.Result != debusine.Success {
+		t.Fatalf("bootstrap: %+v, %v\n%s", outcome, err, s.log)
+	}
+	t.Logf("bootstrap took %v: %+v", time.Since(start), *outcome.OutputData.RuntimeStatistics)
+	tarballs := s.all("debian:system-tarball")
+	if len(tarballs) != 1 {
+		t.Fatalf("%d tarballs", len(tarballs))
+	}
+	return tarballs[0]
+}
+
+func TestEnvironmentThenHello(t *testing.T) {
+	url, suite := mirror(t)
+	doer, s := newDoer(t), newShelf(t)
+	environment := bootstrap(t, doer, s, url, suite)
+	t.Run("the tarball says what is in it", func(t *testing.T) { describesItself(t, s, environment) })
+	s.log = nil
+	source := fetchSource(t, s, url, suite, "hello")
+	start := time.Now()
+	outcome, err := doer.Do(t.Context(), job(t, "sbuild", object{
+		"input": object{"source_artifact": source.ID}, "build_architecture": "amd64", "environment": "bookworm",
+	}, object{"input_source_artifact_id": source.ID, "environment_id": environment.ID, "input_extra_binary_artifacts_ids": []int64{}}), s)
+	if err != nil || outcome.Result != debusine.Success {
+		t.Fatalf("build: %+v, %v\n%s", outcome, err, s.log)
+	}
+	t.Logf("build took %v: %+v", time.Since(start), *outcome.OutputData.RuntimeStatistics)
+	t.Run("log, packages and upload are stored", func(t *testing.T) { helloIsStored(t, s) })
+	t.Run("a source that does not build is a failure with its log", func(t *testing.T) { brokenHello(t, doer, s, source, environment) })
+}
+
+func describesItself(t *testing.T, s *shelf, tarball api.Artifact) {
+	if os.Getenv("DEBUSINE_TEST_TARBALL") != "" {
+		t.Skip("not made here")
+	}
+	var data struct {
+		Vendor, Codename, Variant, Architecture, Filename string
+		Pkglist                                           map[string]string
+		Components                                        []string
+		With_dev, With_init                               bool
+	}
+	if err := json.Unmarshal(tarball.Data, &data); err != nil {
+		t.Fatal(err)
+	}
+	if data.Vendor != "debian" || data.Codename == "" || data.Variant != "buildd" || data.Architecture != "amd64" ||
+		!slices.Contains(data.Components, "main") || data.Pkglist["dpkg"] == "" || data.Pkglist["fakeroot"] == "" || !data.With_dev {
+		t.Errorf("got %s", tarball.Data)
+	}
+	names, err := exec.Command("tar", "--list", "-f", s.path(tarball.ID, data.Filename)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"./etc/apt/sources.list.d/debusine.sources\n", "./etc/debusine-test\n"} {
+		if !strings.Contains(string(names), want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	for _, bad := range []string{"./etc/hostname\n", "./etc/resolv.conf\n", "./tmp/customize\n"} {
+		if strings.Contains(string(names), bad) {
+			t.Errorf("%s is there", bad)
+		}
+	}
+}
+
+func helloIsStored(t *testing.T, s *shelf) {
+	logs, packages, uploads := s.all("debian:package-build-log"), s.all("debian:binary-package"), s.all("debian:upload")
+	if len(logs) != 1 || len(packages) != 2 || len(uploads) != 1 || len(s.all("debusine:work-request-debug-logs")) != 0 {
+		t.Fatalf("%d logs, %d packages, %d uploads", len(logs), len(packages), len(uploads))
+	}
+	text := s.text(t, logs[0])
+	if !strings.Contains(text, "\nStatus: successful\n") || text != string(s.log) {
+		t.Errorf("the log has %d bytes, the live one %d", len(text), len(s.log))
+	}
+	var log struct{ Source, Version, Architecture, Filename string }
+	if err := json.Unmarshal(logs[0].Data, &log); err != nil || log.Source != "hello" || log.Architecture != "amd64" {
+		t.Errorf("log data %s: %v", logs[0].Data, err)
+	}
+	var deb struct {
+		Name   string         `json:"srcpkg_name"`
+		Fields map[string]any `json:"deb_fields"`
+		Files  []string       `json:"deb_control_files"`
+	}
+	if err := json.Unmarshal(packages[0].Data, &deb); err != nil || deb.Name != "hello" || deb.Fields["Architecture"] != "amd64" || !slices.Contains(deb.Files, "md5sums") {
+		t.Errorf("package data %s: %v", packages[0].Data, err)
+	}
+	if len(uploads[0].Files) != 4 {
+		t.Errorf("upload of %v", uploads[0].Files)
+	}
+	slices.Sort(s.relations)
+	want := []string{
+		"debian:binary-package built-using debian:source-package", "debian:binary-package built-using debian:source-package",
+		"debian:package-build-log relates-to debian:binary-package", "debian:package-build-log relates-to debian:binary-package",
+		"debian:package-build-log relates-to debian:source-package", "debian:package-build-log relates-to debian:upload",
+		"debian:upload extends debian:binary-package", "debian:upload extends debian:binary-package",
+		"debian:upload relates-to debian:binary-package", "debian:upload relates-to debian:binary-package",
+	}
+	if !slices.Equal(s.relations, want) {
+		t.Errorf("relations %q", s.relations)
+	}
+}
+
+// brokenHello builds with a build dependency that nobody has: quick to fail.
+func brokenHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environment api.Artifact) {
+	files := map[string]string{}
+	for name := range source.Files {
+		content, err := os.ReadFile(s.path(source.ID, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(content)
+		if strings.HasSuffix(name, ".dsc") {
+			text = strings.Replace(text, "Build-Depends: ", "Build-Depends: no-such-package, ", 1)
+		}
+		files[name] = text
+	}
+	id := s.put(t, "debian:source-package", object{"name": "hello", "version": "2.10-3"}, files)
+	before := len(s.all("debian:upload"))
+	s.log = nil
+	outcome, err := doer.Do(t.Context(), job(t, "sbuild", object{
+		"input": object{"source_artifact": id}, "build_architecture": "amd64", "environment": "bookworm",
+	}, object{"input_source_artifact_id": id, "environment_id": environment.ID}), s)
+	if err != nil || outcome.Result != debusine.Failure || codesOf(outcome) != "build-failed" {
+		t.Fatalf("got %+v, %v", outcome, err)
+	}
+	t.Logf("%+v", outcome.OutputData.Errors)
+	logs := s.all("debian:package-build-log")
+	if len(logs) != 2 || !strings.Contains(s.text(t, logs[1]), "no-such-package") {
+		t.Errorf("the log of the failure is not stored")
+	}
+	if len(s.all("debian:upload")) != before || len(s.all("debusine:work-request-debug-logs")) != 1 {
+		t.Error("an upload, or no debug logs")
+	}
+}

@@ -1,0 +1,235 @@
+package workeract
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"debusine"
+	"debusine/api"
+	"debusine/executor"
+	"debusine/task"
+)
+
+// sbuild builds a source package: spec §3.1.
+type sbuild struct {
+	data *task.SbuildData
+
+	source     api.Artifact
+	name       string // of the source package
+	version    string
+	dsc        string
+	extra      []string // paths of .debs that may be installed
+	tarball    string
+	codename   string
+	dropBase   func() // gives the environment back to the cache
+	buildFiles string // where sbuild puts what it built
+}
+
+// sbuildInputs are what the lookups of the task came to.
+type sbuildInputs struct {
+	Source      int64   `json:"input_source_artifact_id"`
+	Extra       []int64 `json:"input_extra_binary_artifacts_ids"`
+	Environment int64   `json:"environment_id"`
+}
+
+func (s *sbuild) subject() int64 { return s.source.ID }
+
+// logArchitecture is what the log artifact says that was built.
+func (s *sbuild) logArchitecture() string {
+	if slices.Equal(s.data.BuildComponents, []string{"all"}) {
+		return "all"
+	}
+	return s.data.BuildArchitecture
+}
+
+// setup fetches source, extra packages and environment beside one another.
+func (s *sbuild) setup(ctx context.Context, a *attempt) (executor.Command, error) {
+	var in sbuildInputs
+	if err := json.Unmarshal(a.job.Dynamic, &in); err != nil {
+		return executor.Command{}, unusablef("the dynamic task data cannot be read: %v", err)
+	}
+	s.dropBase = func() {}
+	group, fetching := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.fetchSource(fetching, a, in.Source) })
+	group.Go(func() error { return s.fetchExtra(fetching, a, in.Extra) })
+	group.Go(func() error { return s.fetchEnvironment(fetching, a, in.Environment) })
+	if err := group.Wait(); err != nil {
+		s.dropBase()
+		return executor.Command{}, err
+	}
+	command, err := s.command(a)
+	if err != nil {
+		s.dropBase()
+	}
+	return command, err
+}
+
+func (s *sbuild) fetchSource(ctx context.Context, a *attempt, id int64) error {
+	artifact, err := a.server.Artifact(ctx, id)
+	if err != nil {
+		return fmt.Errorf("asking for source artifact %d: %w", id, err)
+	}
+	var data struct{ Name, Version string }
+	if err := json.Unmarshal(artifact.Data, &data); err != nil || data.Name == "" || data.Version == "" {
+		return unusablef("artifact %d does not say which source package it is", id)
+	}
+	paths, err := a.fetchAll(ctx, artifact, filepath.Join(a.folder.Path, "source"), nil)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if !strings.HasSuffix(path, ".dsc") {
+			continue
+		}
+		if s.dsc != "" {
+			return unusablef("artifact %d holds more than one .dsc", id)
+		}
+		s.dsc = path
+	}
+	if s.dsc == "" {
+		return unusablef("artifact %d holds no .dsc", id)
+	}
+	s.source, s.name, s.version = artifact, data.Name, data.Version
+	return nil
+}
+
+// fetchExtra puts each artifact's packages in a folder of its own: two may
+// hold a file of the same name.
+func (s *sbuild) fetchExtra(ctx context.Context, a *attempt, ids []int64) error {
+	for _, id := range ids {
+		artifact, err := a.server.Artifact(ctx, id)
+		if err != nil {
+			return fmt.Errorf("asking for extra packages, artifact %d: %w", id, err)
+		}
+		paths, err := a.fetchAll(ctx, artifact, filepath.Join(a.folder.Path, "extra", fmt.Sprint(id)),
+			func(name string) bool { return strings.HasSuffix(name, ".deb") })
+		if err != nil {
+			return err
+		}
+		s.extra = append(s.extra, paths...)
+	}
+	slices.Sort(s.extra)
+	return nil
+}
+
+func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) error {
+	artifact, err := a.server.Artifact(ctx, id)
+	if err != nil {
+		return fmt.Errorf("asking for environment %d: %w", id, err)
+	}
+	var data struct{ Codename string }
+	if err := json.Unmarshal(artifact.Data, &data); err != nil || data.Codename == "" {
+		return unusablef("environment %d does not say its codename", id)
+	}
+	path, release, err := a.cache.environment(ctx, a.server, artifact)
+	if err != nil {
+		return err
+	}
+	s.codename, s.tarball, s.dropBase = data.Codename, path, release
+	return nil
+}
+
+// command is that of spec §3.1. --nolog sends the log to stdout alone, where
+// the executor bounds it and keeps it out of the build's reach.
+func (s *sbuild) command(a *attempt) (executor.Command, error) {
+	s.buildFiles = filepath.Join(a.folder.Work, "build")
+	config := filepath.Join(a.folder.Path, "sbuildrc")
+	if err := os.WriteFile(config, []byte(sbuildrc), 0o644); err != nil {
+		return executor.Command{}, err
+	}
+	argv := []string{"sbuild", "--nolog", "--purge-deps=never", "--no-run-lintian"}
+	for _, component := range []string{"any", "all"} {
+		argv = append(argv, choice(slices.Contains(s.data.BuildComponents, component), "arch-"+component))
+	}
+	argv = append(argv, choice(slices.Contains(s.data.BuildComponents, "source"), "source"),
+		"--arch="+s.data.BuildArchitecture, "--dist="+s.codename,
+		"--chroot-mode=unshare", "--chroot="+s.tarball,
+		"--chroot-setup-commands=rm -f /etc/resolv.conf")
+	if proxy := a.proxy["http_proxy"]; proxy != "" {
+		argv = append(argv, "--chroot-setup-commands=echo '"+aptProxy(proxy)+"' > /etc/apt/apt.conf.d/99debusine-proxy")
+	}
+	argv = append(argv, "--bd-uninstallable-explainer=dose3")
+	for _, path := range s.extra {
+		argv = append(argv, "--extra-package="+path)
+	}
+	argv = append(argv, s.dsc)
+	return executor.Command{
+		Argv: append(personality(s.data.BuildArchitecture), inNewFolder("build", argv)...),
+		Env:  map[string]string{"SBUILD_CONFIG": config},
+	}, nil
+}
+
+// sbuildrc keeps the chroot in the work folder, which goes with the job. What
+// the administrator's /etc/sbuild/sbuild.conf says still holds.
+const sbuildrc = `$unshare_tmpdir_template = "$ENV{TMPDIR}/tmp.sbuild.XXXXXXXXXX";
+1;
+`
+
+func choice(yes bool, name string) string {
+	if yes {
+		return "--" + name
+	}
+	return "--no-" + name
+}
+
+// personality makes uname(2) say a 32-bit machine where packages must not see
+// the 64-bit one that builds them: setarch(8).
+func personality(arch string) []string {
+	if slices.Contains([]string{"i386", "armel", "armhf"}, arch) {
+		return []string{"setarch", "linux32"}
+	}
+	return nil
+}
+
+// inNewFolder runs argv in a folder that the build user makes in its own.
+func inNewFolder(name string, argv []string) []string {
+	return append([]string{"sh", "-c", `mkdir "$0" && cd "$0" && exec "$@"`, name}, argv...)
+}
+
+// aptProxy is a line of apt's configuration, safe between single quotes.
+func aptProxy(url string) string {
+	return `Acquire::http::Proxy "` + strings.NewReplacer(`'`, "", `"`, "", "\n", "").Replace(url) + `";`
+}
+
+// teardown uploads the log, whatever it says; packages only of a success.
+func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
+	s.dropBase()
+	verdict, err := readVerdict(a.logPath())
+	if err != nil {
+		return "", err
+	}
+	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a) })
+	if !ran.Succeeded() || !verdict.successful() {
+		a.errors = append(a.errors, verdict.explain(ran)...)
+		_, err := log()
+		return debusine.Failure, err
+	}
+	err = s.uploadBuilt(ctx, a, log)
+	_, failed := log()
+	switch {
+	case failed != nil:
+		return "", failed
+	case isUnusable(err):
+		// sbuild says it is well, but what is there is not what a build leaves.
+		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "bad-output"})
+		return debusine.Failure, nil
+	case err != nil:
+		return "", err
+	}
+	return debusine.Success, nil
+}
+
+// inBackground starts f; the function that it gives waits for the answer.
+func inBackground[T any](f func() (T, error)) func() (T, error) {
+	once := sync.OnceValues(f)
+	go once()
+	return once
+}

@@ -1,0 +1,137 @@
+package workeract
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"debusine/debian"
+)
+
+// logData is the data of debian:package-build-log.
+type logData struct {
+	Source       string `json:"source"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"`
+	Filename     string `json:"filename"`
+}
+
+// packageData is the data of debian:binary-package.
+type packageData struct {
+	SourceName    string         `json:"srcpkg_name"`
+	SourceVersion string         `json:"srcpkg_version"`
+	Fields        map[string]any `json:"deb_fields"`
+	ControlFiles  []string       `json:"deb_control_files"`
+}
+
+// uploadData is the data of debian:upload.
+type uploadData struct {
+	Type   string         `json:"type"` // always dpkg
+	Fields map[string]any `json:"changes_fields"`
+}
+
+// uploadLog stores the build log, also of a build that was stopped.
+func (s *sbuild) uploadLog(ctx context.Context, a *attempt) (int64, error) {
+	version := s.version
+	if v, err := debian.ParseVersion(s.version); err == nil {
+		version = v.WithoutEpoch()
+	}
+	name := s.name + "_" + version + "_" + s.logArchitecture() + ".build"
+	if _, err := debian.ParseFileName(name); err != nil {
+		name = "build.build"
+	}
+	id, err := a.server.CreateArtifact(ctx, "debian:package-build-log",
+		logData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name},
+		map[string]string{name: a.logPath()})
+	if err != nil {
+		return 0, fmt.Errorf("uploading the build log: %w", err)
+	}
+	if err := a.server.Relate(ctx, id, s.source.ID, "relates-to"); err != nil {
+		return 0, fmt.Errorf("relating the build log to its source: %w", err)
+	}
+	return id, nil
+}
+
+// relation is one to be made.
+type relation struct {
+	from, to int64
+	kind     string
+}
+
+// uploadBuilt stores each package, then the upload (whose packages the server
+// has by then), then relations. The log is on its way meanwhile.
+func (s *sbuild) uploadBuilt(ctx context.Context, a *attempt, log func() (int64, error)) error {
+	b, err := a.takeBuilt(s.buildFiles, s.data.BuildArchitecture)
+	if err != nil {
+		return err
+	}
+	debs, err := a.readDebs(ctx, b)
+	if err != nil {
+		return err
+	}
+	packages, err := a.uploadPackages(ctx, b, debs)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{b.name: filepath.Join(b.dir, b.name)}
+	for _, file := range b.changes.Files {
+		files[file.Name] = filepath.Join(b.dir, file.Name)
+	}
+	upload, err := a.server.CreateArtifact(ctx, "debian:upload", uploadData{Type: "dpkg", Fields: b.changes.Fields()}, files)
+	if err != nil {
+		return fmt.Errorf("uploading %s: %w", b.name, err)
+	}
+	logID, err := log()
+	if err != nil {
+		return err
+	}
+	relations := []relation{{logID, upload, "relates-to"}}
+	for _, id := range packages {
+		relations = append(relations, relation{logID, id, "relates-to"}, relation{id, s.source.ID, "built-using"},
+			relation{upload, id, "extends"}, relation{upload, id, "relates-to"})
+	}
+	return a.relate(ctx, relations)
+}
+
+func (a *attempt) uploadPackages(ctx context.Context, b *built, debs map[string]*debian.Deb) ([]int64, error) {
+	var (
+		mu  sync.Mutex
+		ids []int64
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, name := range b.debs {
+		deb := debs[name]
+		group.Go(func() error {
+			id, err := a.server.CreateArtifact(ctx, "debian:binary-package", packageData{
+				SourceName: deb.Source, SourceVersion: deb.SourceVersion.String(),
+				Fields: deb.Fields(), ControlFiles: deb.ControlFiles,
+			}, map[string]string{name: filepath.Join(b.dir, name)})
+			if err != nil {
+				return fmt.Errorf("uploading %s: %w", name, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids = append(ids, id)
+			return nil
+		})
+	}
+	return ids, group.Wait()
+}
+
+func (a *attempt) relate(ctx context.Context, relations []relation) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, r := range relations {
+		group.Go(func() error {
+			if err := a.server.Relate(ctx, r.from, r.to, r.kind); err != nil {
+				return fmt.Errorf("relating artifact %d to %d (%s): %w", r.from, r.to, r.kind, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
