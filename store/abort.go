@@ -146,3 +146,9 @@ func revive(ctx context.Context, tx pgx.Tx, root int64) error {
 	}
 	return nil
 }
+
+// RootOf gives the root of a work request: itself when it stands alone.
+func (db *DB) RootOf(ctx context.Context, id int64) (root int64, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT coalesce(root_id, id) FROM work_requests WHERE id = $1`, id).Scan(&root)
+	return root, fault(err, fmt.Sprintf("work request %d", id))
+}

@@ -47,17 +47,18 @@ const (
 
 // Beginning is the answer to a begin: with RunIt, the attempt and its data.
 type Beginning struct {
-	Verdict    Verdict
-	Reason     string
-	AttemptID  int64
-	Number     int
-	Secret     string // the attempt's token, told once
-	TaskName   string
-	Data       json.RawMessage
-	Dynamic    json.RawMessage
-	Workspace  string
-	Transition debusine.Status // that the begin itself caused; empty for none
-	WorkerName string
+	Verdict      Verdict
+	Reason       string
+	AttemptID    int64
+	Number       int
+	Secret       string // the attempt's token, told once
+	TaskName     string
+	Data         json.RawMessage
+	Dynamic      json.RawMessage
+	Workspace    string
+	Transition   debusine.Status // that the begin itself caused; empty for none
+	Source       string          // what it is about
+	Architecture string
 }
 
 // held is a locked row, as begin and complete need it.
@@ -72,6 +73,7 @@ type held struct {
 	data, dynamic json.RawMessage
 	workspace     string
 	reactions     task.Reactions
+	about         task.Description
 }
 
 func hold(ctx context.Context, tx pgx.Tx, id int64) (h held, err error) {
@@ -79,6 +81,9 @@ func hold(ctx context.Context, tx pgx.Tx, id int64) (h held, err error) {
 		SELECT r.id, r.status, r.result, r.queue, r.losses, r.lost_workers, r.task_name, r.configured_task_data, r.dynamic_task_data, w.name, r.event_reactions
 		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = $1 FOR UPDATE OF r`, id).
 		Scan(&h.id, &h.status, &h.result, &h.queue, &h.losses, &h.lostWorkers, &h.taskName, &h.data, &h.dynamic, &h.workspace, &h.reactions)
+	if err == nil && len(h.dynamic) > 0 {
+		err = json.Unmarshal(h.dynamic, &h.about)
+	}
 	return h, fault(err, fmt.Sprintf("work request %d", id))
 }
 
@@ -181,7 +186,7 @@ func newAttempt(ctx context.Context, tx pgx.Tx, h held, d Delivery, number int) 
 
 func (h held) beginning(attempt int64, number int, secret string, transition debusine.Status) Beginning {
 	return Beginning{Verdict: RunIt, AttemptID: attempt, Number: number, Secret: secret, TaskName: h.taskName, Data: h.data, Dynamic: h.dynamic,
-		Workspace: h.workspace, Transition: transition}
+		Workspace: h.workspace, Transition: transition, Source: h.about.ParameterSummary, Architecture: h.about.Architecture}
 }
 
 // lose ends an attempt whose worker is gone and counts it.

@@ -24,6 +24,7 @@ type New struct {
 	Template    *int64
 	Reactions   task.Reactions
 	Supersedes  *int64
+	Dynamic     json.RawMessage // of a workflow: what it is about
 
 	parent, root   *int64 // of a child; nil for what has an execution of its own
 	step           string
@@ -175,6 +176,7 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	p := prepared{New: n}
 	if n.TaskType == debusine.WorkflowTask {
 		p.TaskName = task.Canonical(n.TaskName)
+		p.dynamic = n.Dynamic
 		_, err := task.ParseWorkflow(p.TaskName, n.Data)
 		return p, err
 	}

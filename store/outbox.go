@@ -180,3 +180,23 @@ func (db *DB) MakeDue(ctx context.Context, id int64) error {
 		return notify(ctx, tx, queue)
 	})
 }
+
+// Unmark puts a work request back into the outbox: Temporal does not know it.
+func (db *DB) Unmark(ctx context.Context, id int64) error {
+	_, err := db.pool.Exec(ctx, `UPDATE work_requests SET temporal_started = false, temporal_run_id = NULL WHERE id = $1 AND status NOT IN ('completed', 'aborted')`, id)
+	return err
+}
+
+// Tidy deletes what nobody will ask for again: voided deliveries, and the logs
+// of attempts whose log is an artifact or that are void.
+func (db *DB) Tidy(ctx context.Context) error {
+	for _, sql := range []string{
+		`DELETE FROM voided_deliveries WHERE voided_at < now() - interval '2 days'`,
+		`DELETE FROM work_request_logs l USING attempts a WHERE a.id = l.attempt_id AND a.ended_at < now() - interval '1 day'`,
+	} {
+		if _, err := db.pool.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}

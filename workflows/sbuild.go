@@ -46,13 +46,13 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 }
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
-	build, dropped, err := archesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
+	build, dropped, err := ArchesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
 	if err != nil {
 		return "", err
 	}
 	s.output.Dropped = dropped
 	if len(build) == 0 {
-		return "", fault("no architecture is left to build on: " + reasons(dropped))
+		return "", fault("no architecture is left to build on: " + Reasons(dropped))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attributeArchitecture.ValueSet(build)); err != nil {
 		return "", err
@@ -69,10 +69,10 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	return summarize(outcomes), err
 }
 
-// archesToBuild is requested ∩ source ∩ having an environment, sorted; all that
+// ArchesToBuild is requested ∩ source ∩ having an environment, sorted; all that
 // is dropped is told with its reason. "all" is built in the environment of
 // allOn.
-func archesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture, err error) {
+func ArchesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture, err error) {
 	arches := make([]debian.Arch, len(requested))
 	for i, a := range requested {
 		arches[i] = debian.Arch(a)
@@ -99,7 +99,8 @@ func archesToBuild(requested []string, source string, environments []string, all
 	return build, dropped, nil
 }
 
-func reasons(dropped []debusine.DroppedArchitecture) string {
+// Reasons is why architectures are not built, in one line.
+func Reasons(dropped []debusine.DroppedArchitecture) string {
 	text := ""
 	for i, d := range dropped {
 		if i > 0 {

@@ -1,0 +1,77 @@
+// Package server does what workflows ask of the trusted side: planning work
+// requests, telling facts, recording ends. Each activity is one transaction of
+// the store, idempotent, so that Temporal may repeat it.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+
+	"debusine"
+	"debusine/crash"
+	"debusine/task"
+)
+
+// Records is what the activities need of the store.
+type Records interface {
+	Plan(ctx context.Context, req task.PlanRequest) (task.Planned, error)
+	SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error)
+	Conclude(ctx context.Context, c task.Conclusion) (task.Outcome, bool, error)
+}
+
+// Activities are the server's deeds.
+type Activities struct {
+	Records Records
+	Log     *slog.Logger
+}
+
+// Register offers all of them to a Temporal worker.
+func (a *Activities) Register(r worker.ActivityRegistry) {
+	task.Plan.DoneBy(r, a.plan)
+	task.SourceFacts.DoneBy(r, a.sourceFacts)
+	task.Conclude.DoneBy(r, a.conclude)
+}
+
+func (a *Activities) plan(ctx context.Context, req task.PlanRequest) (task.Planned, error) {
+	planned, err := a.Records.Plan(ctx, req)
+	if err != nil {
+		return planned, lasting(err)
+	}
+	crash.Point(crash.Planned)
+	for _, c := range planned.Children {
+		a.Log.Info("work request", "to", debusine.Pending, "id", c.ID, "task", c.Task, "parent", req.Parent, "queue", c.Queue, "about", c.Summary)
+	}
+	return planned, nil
+}
+
+func (a *Activities) sourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error) {
+	s, err := a.Records.SourceFacts(ctx, q)
+	return s, lasting(err)
+}
+
+func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outcome, error) {
+	o, recorded, err := a.Records.Conclude(ctx, c)
+	if recorded {
+		a.Log.Info("work request", "to", o.Status, "id", o.ID, "result", o.Result)
+	}
+	return o, lasting(err)
+}
+
+// lasting marks the faults that no retry mends; all else is an outage and will
+// be tried again.
+func lasting(err error) error {
+	var (
+		m debusine.Missing
+		i debusine.Invalid
+		f debusine.Forbidden
+		c debusine.Conflict
+	)
+	if errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), task.FaultType, nil)
+	}
+	return err
+}

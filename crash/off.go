@@ -1,0 +1,18 @@
+//go:build !crash
+
+// Package crash names the gaps between two writes, so that tests can end the
+// process exactly there. In an ordinary build Point does nothing; a build with
+// the tag "crash" obeys the environment (see on.go).
+package crash
+
+// The gaps, in the order of a work request's life.
+const (
+	Committed = "committed" // the row is there, Temporal does not know
+	Started   = "started"   // Temporal knows, the row is not marked
+	Planned   = "planned"   // children are rows, the workflow does not know
+	Begun     = "begun"     // the worker may run it and has not
+	Recorded  = "recorded"  // the outcome is a row, Temporal does not know
+)
+
+// Point is where a test may end the process.
+func Point(string) {}

@@ -1,0 +1,263 @@
+// Package orchestrator joins the two halves of the truth: PostgreSQL, which
+// owns what exists, and Temporal, which owns what is under way.
+//
+// Its methods are what the API does to work requests: each is a transaction
+// first and a word to Temporal second, so that what was acknowledged survives a
+// crash between the two. Run keeps the halves together afterwards: it runs the
+// workflows and the server's activities, judges silent workers (judge.go), and
+// sweeps what a crash or an operator left (sweep.go).
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"debusine"
+	"debusine/crash"
+	"debusine/store"
+	"debusine/task"
+	"debusine/workflows"
+)
+
+// Opener turns the sealed task token of a worker back into a delivery; it
+// refuses what is not that worker's.
+type Opener interface {
+	Open(worker int64, sealed []byte) (store.Delivery, error)
+}
+
+// Orchestrator drives work requests. Make it with New.
+type Orchestrator struct {
+	db       *store.DB
+	temporal client.Client
+	space    string // Temporal namespace
+	seals    Opener
+	log      *slog.Logger
+	patience time.Duration // for Temporal, before the outbox is left to the sweep
+}
+
+// New makes an orchestrator over a database and a (lazy) Temporal client.
+func New(db *store.DB, temporal client.Client, namespace string, seals Opener, log *slog.Logger) *Orchestrator {
+	return &Orchestrator{db: db, temporal: temporal, space: namespace, seals: seals, log: log, patience: 5 * time.Second}
+}
+
+// Create makes a work request that stands alone and starts it. When Temporal is
+// away it is acknowledged all the same: the row is the outbox, and the sweep
+// will start it.
+func (o *Orchestrator) Create(ctx context.Context, n store.New) (id int64, err error) {
+	if n.TaskType == debusine.WorkflowTask {
+		return 0, debusine.WithHint(debusine.Invalidf("%s is a workflow", n.TaskName), "start it with: debusine workflow start")
+	}
+	if id, err = o.db.Create(ctx, n); err != nil {
+		return 0, err
+	}
+	o.startSoon(ctx, id)
+	return id, nil
+}
+
+// StartWorkflow makes a workflow's root work request and starts the workflow.
+func (o *Orchestrator) StartWorkflow(ctx context.Context, n store.New) (id int64, err error) {
+	n.TaskType = debusine.WorkflowTask
+	if err := o.validate(ctx, &n); err != nil {
+		return 0, err
+	}
+	if id, err = o.db.Create(ctx, n); err != nil {
+		return 0, err
+	}
+	o.startSoon(ctx, id)
+	return id, nil
+}
+
+// validate refuses at once what the workflow would only find out later.
+func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
+	data, err := task.ParseWorkflow(n.TaskName, n.Data)
+	if err != nil {
+		return fmt.Errorf("workflow %s: %w", n.TaskName, err)
+	}
+	sbuild, ok := data.(*task.SbuildWorkflowData)
+	if !ok {
+		return nil
+	}
+	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Data)
+	if err != nil {
+		return err
+	}
+	build, dropped, err := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
+	if err != nil {
+		return debusine.Invalidf("%v", err)
+	}
+	if len(build) == 0 {
+		return debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
+			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + "@debian:environments"}
+	}
+	n.Dynamic, err = json.Marshal(task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version,
+		ConfigurationContext: sbuild.Codename(), Source: source.Name, Version: source.Version})
+	return err
+}
+
+// startSoon starts what was just committed. The caller's own cancellation does
+// not matter any more: it has been acknowledged.
+func (o *Orchestrator) startSoon(ctx context.Context, id int64) {
+	crash.Point(crash.Committed)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.patience)
+	defer cancel()
+	if err := o.startOutbox(ctx, id, 0); err != nil {
+		o.log.Warn("left to the sweep: could not start a work request in Temporal", "id", id, "error", err)
+	}
+}
+
+// startOutbox starts what is committed and not started: one work request, or
+// with id 0 all that are older than age.
+func (o *Orchestrator) startOutbox(ctx context.Context, id int64, age time.Duration) error {
+	starts, err := o.db.Outbox(ctx, id, age)
+	if err != nil {
+		return err
+	}
+	for _, s := range starts {
+		run, err := o.start(ctx, s)
+		if err != nil {
+			return fmt.Errorf("starting %s: %w", s.TemporalID, err)
+		}
+		crash.Point(crash.Started)
+		if err := o.db.MarkStarted(ctx, s.ID, run); err != nil {
+			return fmt.Errorf("marking work request %d: %w", s.ID, err)
+		}
+		o.log.Info("work request", "to", transition(s), "id", s.ID, "task", s.TaskName, "source", s.Subject, "queue", s.Queue, "temporal", s.TemporalID)
+	}
+	return nil
+}
+
+func transition(s store.Start) debusine.Status {
+	if s.TaskType == debusine.WorkflowTask {
+		return debusine.Running
+	}
+	return debusine.Pending
+}
+
+// start makes the execution. Doing it twice is harmless: an id never repeats.
+func (o *Orchestrator) start(ctx context.Context, s store.Start) (run string, err error) {
+	if s.TaskType == debusine.WorkflowTask {
+		run, err = o.startWorkflow(ctx, s)
+	} else {
+		run, err = o.startActivity(ctx, s)
+	}
+	var activity *serviceerror.ActivityExecutionAlreadyStarted
+	if errors.As(err, &activity) {
+		return activity.RunId, nil
+	}
+	return run, err
+}
+
+func (o *Orchestrator) startActivity(ctx context.Context, s store.Start) (string, error) {
+	limit, heartbeat, retry := task.WorkerOptions(s.Queue, s.TaskName)
+	handle, err := o.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
+		ID: s.TemporalID, TaskQueue: s.Queue, StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat, RetryPolicy: retry,
+		ActivityIDConflictPolicy: enumspb.ACTIVITY_ID_CONFLICT_POLICY_USE_EXISTING,
+		ActivityIDReusePolicy:    enumspb.ACTIVITY_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
+		TypedSearchAttributes:    attributes(s), Summary: summary(s),
+	}, s.TaskName, task.WorkRequest{ID: s.ID})
+	if err != nil {
+		return "", err
+	}
+	return handle.GetRunID(), nil
+}
+
+func (o *Orchestrator) startWorkflow(ctx context.Context, s store.Start) (string, error) {
+	run, err := o.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: s.TemporalID, TaskQueue: task.ServerQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
+		TypedSearchAttributes:    attributes(s), StaticSummary: summary(s),
+	}, s.TaskName, task.WorkflowStart{ID: s.ID, Installation: o.db.Installation(), Scope: s.Scope, Workspace: s.Workspace, Priority: s.Priority, Data: s.Data})
+	if err != nil {
+		return "", err
+	}
+	return run.GetRunID(), nil
+}
+
+func summary(s store.Start) string {
+	text := fmt.Sprintf("%s, work request %d", s.TaskName, s.ID)
+	if s.Subject != "" {
+		text = s.TaskName + " " + s.Subject + fmt.Sprintf(", work request %d", s.ID)
+	}
+	return text
+}
+
+func attributes(s store.Start) temporal.SearchAttributes {
+	return temporal.NewSearchAttributes(
+		temporal.NewSearchAttributeKeyKeyword("Scope").ValueSet(s.Scope),
+		temporal.NewSearchAttributeKeyKeyword("Workspace").ValueSet(s.Workspace),
+		temporal.NewSearchAttributeKeyInt64("WorkRequest").ValueSet(s.ID),
+	)
+}
+
+// Abort ends a work request and what is below it, and tells Temporal.
+func (o *Orchestrator) Abort(ctx context.Context, id, user int64) error {
+	ended, err := o.db.Abort(ctx, id, user)
+	if err != nil {
+		return err
+	}
+	for _, e := range ended {
+		o.log.Info("work request", "to", debusine.Aborted, "id", e, "user", user)
+	}
+	go o.tellSoon(context.WithoutCancel(ctx), id)
+	return nil
+}
+
+// Retry gives a work request that ended without success another go; the answer
+// is the one to watch.
+func (o *Orchestrator) Retry(ctx context.Context, id, user int64) (int64, error) {
+	retried, err := o.db.Retry(ctx, id, user)
+	if err != nil {
+		return 0, err
+	}
+	root, err := o.db.RootOf(ctx, retried)
+	if err != nil {
+		return 0, err
+	}
+	o.startSoon(ctx, root)
+	return retried, nil
+}
+
+// Begin answers a worker that was given a task.
+func (o *Orchestrator) Begin(ctx context.Context, worker debusine.Worker, id int64, sealed []byte) (store.Beginning, error) {
+	d, err := o.seals.Open(worker.ID, sealed)
+	if err != nil || d.WorkRequest != id {
+		o.log.Warn("refused: a task token that is not this worker's", "worker", worker.Name, "id", id)
+		return store.Beginning{}, debusine.Forbiddenf("this task was not given to worker %s", worker.Name)
+	}
+	b, err := o.db.Begin(ctx, d)
+	if err != nil {
+		return b, err
+	}
+	switch {
+	case b.Transition != "":
+		o.log.Info("work request", "to", b.Transition, "id", id, "task", b.TaskName, "source", b.Source, "architecture", b.Architecture,
+			"worker", worker.Name, "attempt", b.Number, "reason", b.Reason)
+	case b.Verdict == store.No:
+		o.log.Warn("refused: a late begin", "worker", worker.Name, "id", id, "reason", b.Reason)
+	}
+	return b, nil
+}
+
+// Complete records how an attempt ended.
+func (o *Orchestrator) Complete(ctx context.Context, id, attempt int64, result debusine.Result, output json.RawMessage) error {
+	recorded, err := o.db.Complete(ctx, attempt, result, output)
+	if err != nil {
+		return err
+	}
+	if recorded {
+		o.log.Info("work request", "to", debusine.Completed, "id", id, "result", result, "attempt", attempt)
+	}
+	return nil
+}

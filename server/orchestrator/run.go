@@ -1,0 +1,98 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/worker"
+
+	"debusine/activities/server"
+	"debusine/store"
+	"debusine/task"
+	"debusine/workflows"
+)
+
+// Run keeps PostgreSQL and Temporal together until ctx ends: it runs workflows
+// and server activities, judges silent workers, and sweeps. An outage of either
+// side is waited out.
+func (o *Orchestrator) Run(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o.runTemporalWorker(ctx)
+	}()
+	go o.every(ctx, 2*time.Second, "judging silent workers", o.judge)
+	go o.every(ctx, 2*time.Second, "telling Temporal of ends", func(ctx context.Context) error { return o.tell(ctx, 0, inFlight) })
+	age := time.Duration(0) // at the start, whatever lies about was left by a crash
+	o.every(ctx, sweepEvery, "sweeping", func(ctx context.Context) error {
+		err := o.Sweep(ctx, age)
+		if err == nil {
+			age = inFlight
+		}
+		return err
+	})
+	<-done
+}
+
+// every does a thing now and then, and sooner again after it failed.
+func (o *Orchestrator) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) {
+	failing := false
+	for ctx.Err() == nil {
+		pause := interval
+		attempt, cancel := context.WithTimeout(ctx, time.Minute)
+		err := do(attempt)
+		cancel()
+		if err != nil {
+			pause = min(interval, 2*time.Second)
+			if !failing && ctx.Err() == nil {
+				o.log.Warn(what+" failed; trying again", "error", err)
+			}
+		} else if failing {
+			o.log.Info(what + " works again")
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// judge beats for the servers and calls silent workers lost.
+func (o *Orchestrator) judge(ctx context.Context) error {
+	may, err := o.db.Beat(ctx)
+	if err != nil || !may {
+		return err
+	}
+	lost, err := o.db.LoseSilent(ctx)
+	for _, l := range lost {
+		o.log.Warn("work request", "to", l.Status, "id", l.WorkRequest, "worker", l.Worker, "attempt", l.Number, "reason", "the worker was silent for "+store.Silence.String())
+		o.tellSoon(ctx, l.WorkRequest)
+	}
+	return err
+}
+
+// runTemporalWorker runs until ctx ends. The SDK's worker gives up when Temporal
+// is away at its start: then another one is made.
+func (o *Orchestrator) runTemporalWorker(ctx context.Context) {
+	acts := &server.Activities{Records: o.db, Log: o.log}
+	o.every(ctx, time.Second, "running workflows", func(context.Context) error {
+		failed := make(chan error, 1)
+		w := worker.New(o.temporal, task.ServerQueue, worker.Options{
+			MaxConcurrentActivityExecutionSize: 32, MaxConcurrentWorkflowTaskPollers: 4, MaxConcurrentActivityTaskPollers: 4,
+			WorkerStopTimeout: 10 * time.Second, OnFatalError: func(err error) { failed <- err },
+		})
+		workflows.Register(w)
+		acts.Register(w)
+		if err := w.Start(); err != nil {
+			return err
+		}
+		defer w.Stop()
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		}
+	})
+}

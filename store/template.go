@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"debusine"
+)
+
+const templateColumns = `t.id, w.name, t.workspace_id, t.name, t.task_name, t.static_parameters, t.runtime_parameters, t.priority, t.restricted`
+
+func scanTemplate(row pgx.Row) (t debusine.WorkflowTemplate, err error) {
+	var runtime json.RawMessage
+	if err = row.Scan(&t.ID, &t.Workspace, &t.WorkspaceID, &t.Name, &t.TaskName, &t.Static, &runtime, &t.Priority, &t.Restricted); err != nil {
+		return t, err
+	}
+	t.Runtime, err = debusine.ParseRuntimeParameters(runtime)
+	return t, err
+}
+
+// Template gives a workflow template of a workspace by its name or its number.
+func (db *DB) Template(ctx context.Context, workspace int64, nameOrID string) (debusine.WorkflowTemplate, error) {
+	id, err := strconv.ParseInt(nameOrID, 10, 64)
+	if err != nil {
+		id = 0
+	}
+	t, err := scanTemplate(db.pool.QueryRow(ctx, `
+		SELECT `+templateColumns+` FROM workflow_templates t JOIN workspaces w ON w.id = t.workspace_id
+		 WHERE t.workspace_id = $1 AND (t.name = $2 OR t.id = $3) ORDER BY t.name = $2 DESC LIMIT 1`, workspace, nameOrID, id))
+	return t, fault(err, fmt.Sprintf("workflow template %q", nameOrID))
+}
+
+// Templates lists the workflow templates of a workspace by name.
+func (db *DB) Templates(ctx context.Context, workspace int64) ([]debusine.WorkflowTemplate, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT `+templateColumns+` FROM workflow_templates t JOIN workspaces w ON w.id = t.workspace_id WHERE t.workspace_id = $1 ORDER BY t.name`, workspace)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (debusine.WorkflowTemplate, error) { return scanTemplate(row) })
+}
+
+// PutTemplate makes a template, or with an id changes that one, and gives its id.
+func (db *DB) PutTemplate(ctx context.Context, t debusine.WorkflowTemplate) (id int64, err error) {
+	if t.Static == nil {
+		t.Static = map[string]json.RawMessage{}
+	}
+	what := fmt.Sprintf("workflow template %q", t.Name)
+	if t.ID != 0 {
+		err = db.pool.QueryRow(ctx, `
+			UPDATE workflow_templates SET name = $3, task_name = $4, static_parameters = $5, runtime_parameters = $6, priority = $7, restricted = $8
+			 WHERE id = $1 AND workspace_id = $2 RETURNING id`,
+			t.ID, t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted).Scan(&id)
+		return id, fault(err, what)
+	}
+	err = db.pool.QueryRow(ctx, `
+		INSERT INTO workflow_templates (workspace_id, name, task_name, static_parameters, runtime_parameters, priority, restricted)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+		t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted).Scan(&id)
+	return id, fault(err, what)
+}
+
+// DeleteTemplate removes a template; work requests that came of it stay.
+func (db *DB) DeleteTemplate(ctx context.Context, workspace, id int64) error {
+	tag, err := db.pool.Exec(ctx, `DELETE FROM workflow_templates WHERE id = $1 AND workspace_id = $2`, id, workspace)
+	if err == nil && tag.RowsAffected() == 0 {
+		return debusine.Missingf("workflow template %d", id)
+	}
+	return fault(err, fmt.Sprintf("workflow template %d", id))
+}
