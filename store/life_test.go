@@ -1,0 +1,388 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"debusine"
+	"debusine/store"
+	"debusine/store/storetest"
+	"debusine/task"
+)
+
+// world is a database with a user who may do everything in workspace System,
+// and three enabled workers.
+type world struct {
+	*testing.T
+	*store.DB
+	user, workspace int64
+	workers         []int64
+	tokens          int
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	w := &world{T: t, DB: storetest.Open(t)}
+	w.one(`INSERT INTO users (username) VALUES ('alice') RETURNING id`, &w.user)
+	w.one(`SELECT id FROM workspaces WHERE name = 'System'`, &w.workspace)
+	w.exec(`INSERT INTO group_members (group_id, user_id) SELECT id, $1 FROM groups WHERE name = 'Owners'`, w.user)
+	for _, name := range []string{"one", "two", "three"} {
+		var id int64
+		w.one(`INSERT INTO workers (name, enabled) VALUES ($1, true) RETURNING id`, &id, name)
+		w.workers = append(w.workers, id)
+	}
+	return w
+}
+
+func (w *world) one(sql string, into any, args ...any) {
+	w.Helper()
+	if err := w.Pool().QueryRow(context.Background(), sql, args...).Scan(into); err != nil {
+		w.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func (w *world) exec(sql string, args ...any) {
+	w.Helper()
+	if _, err := w.Pool().Exec(context.Background(), sql, args...); err != nil {
+		w.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) create(taskName, data string) int64 {
+	w.Helper()
+	id, err := w.Create(w.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkerTask, TaskName: taskName, Data: json.RawMessage(data)})
+	w.must(err)
+	return id
+}
+
+func (w *world) workflow(name, data string) int64 {
+	w.Helper()
+	id, err := w.Create(w.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: name, Data: json.RawMessage(data)})
+	w.must(err)
+	w.must(w.MarkStarted(w.Context(), id, "run"))
+	return id
+}
+
+// deliver is a new handing-out of the task, as Temporal counts them.
+func (w *world) deliver(id int64, worker int) store.Delivery {
+	w.tokens++
+	return store.Delivery{WorkRequest: id, Worker: w.workers[worker], TaskToken: []byte{byte(id), byte(w.tokens)}, Attempt: int32(w.tokens)}
+}
+
+func (w *world) begin(d store.Delivery) store.Beginning {
+	w.Helper()
+	b, err := w.Begin(w.Context(), d)
+	w.must(err)
+	return b
+}
+
+func (w *world) state(id int64) (s string) {
+	w.Helper()
+	w.one(`SELECT status || ':' || result FROM work_requests WHERE id = $1`, &s, id)
+	return s
+}
+
+func (w *world) wants(id int64, state string) {
+	w.Helper()
+	if got := w.state(id); got != state {
+		w.Fatalf("work request %d is %q, wanted %q", id, got, state)
+	}
+}
+
+func (w *world) silence(attempt int64) {
+	w.exec(`UPDATE attempts SET heard_at = now() - interval '31 seconds' WHERE id = $1`, attempt)
+}
+
+func TestAWorkRequestLivesFromCommitToEnd(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	starts, err := w.Outbox(t.Context(), id, 0)
+	w.must(err)
+	if len(starts) != 1 || starts[0].TemporalID != task.ActivityID("test", id) || starts[0].Queue != "build/amd64" {
+		t.Fatalf("outbox: %+v", starts)
+	}
+	w.must(w.MarkStarted(t.Context(), id, "r"))
+	if again, _ := w.Outbox(t.Context(), id, 0); len(again) != 0 {
+		t.Fatalf("still in the outbox: %+v", again)
+	}
+	b := w.begin(w.deliver(id, 0))
+	if b.Verdict != store.RunIt || b.Number != 1 || b.TaskName != "noop" {
+		t.Fatalf("begin: %+v", b)
+	}
+	w.wants(id, "running:")
+	recorded, err := w.Complete(t.Context(), b.AttemptID, debusine.Success, json.RawMessage(`{"runtime_statistics": {"duration": 3}}`))
+	w.must(err)
+	if !recorded {
+		t.Error("the first complete did not record")
+	}
+	recorded, err = w.Complete(t.Context(), b.AttemptID, debusine.Failure, nil)
+	w.must(err)
+	if recorded {
+		t.Error("the same attempt completed twice")
+	}
+	w.wants(id, "completed:success")
+	untold, err := w.Untold(t.Context(), id, 0)
+	w.must(err)
+	if len(untold) != 1 || untold[0].Result != debusine.Success {
+		t.Fatalf("untold: %+v", untold)
+	}
+	w.must(w.MarkTold(t.Context(), []int64{id}, []int64{b.AttemptID}))
+	if untold, _ = w.Untold(t.Context(), 0, 0); len(untold) != 0 {
+		t.Fatalf("told, and still: %+v", untold)
+	}
+}
+
+func TestBadDataLeaveNoTrace(t *testing.T) {
+	w := newWorld(t)
+	for name, c := range map[string]struct{ task, data, want string }{
+		"an unknown task":             {"sbild", `{}`, "unknown"},
+		"an unknown parameter":        {"noop", `{"resutl": true}`, "resutl"},
+		"an unknown architecture":     {"noop", `{"build_architecture": "amd46"}`, "amd46"},
+		"a wrong type":                {"sleep", `{"seconds": "long"}`, "seconds"},
+		"data that are not JSON":      {"noop", `{`, "JSON"},
+		"two values":                  {"noop", `{} {}`, "more than one"},
+		"an artifact that is not":     {"sbuild", `{"input": {"source_artifact": 99}, "environment": "debian/match:codename=sid", "build_architecture": "amd64"}`, "artifact 99 not found"},
+		"a collection that is not":    {"sbuild", `{"input": {"source_artifact": "x@debian:suite/y"}, "environment": 1, "build_architecture": "amd64"}`, "not found"},
+		"a backend that is not there": {"sbuild", `{"input": {"source_artifact": 1}, "environment": 1, "build_architecture": "amd64", "backend": "schroot"}`, "schroot"},
+		"a negative number":           {"sbuild", `{"input": {"source_artifact": -1}, "environment": 1, "build_architecture": "amd64"}`, "-1"},
+		"an option for a package":     {"mmdebstrap", `{"bootstrap_options": {"architecture": "amd64", "extra_packages": ["--hook=x"]}, "bootstrap_repositories": [{"mirror": "http://m/", "suite": "sid"}]}`, "--hook"},
+		"a keyring outside":           {"mmdebstrap", `{"bootstrap_options": {"architecture": "amd64"}, "bootstrap_repositories": [{"mirror": "http://m/", "suite": "sid", "keyring": {"url": "file:///etc/shadow"}}]}`, "outside"},
+	} {
+		_, err := w.Create(t.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkerTask, TaskName: c.task, Data: json.RawMessage(c.data)})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, wanted words about %q", name, err, c.want)
+		}
+	}
+	var n int
+	w.one(`SELECT count(*) FROM work_requests`, &n)
+	if n != 0 {
+		t.Errorf("%d work requests were left behind", n)
+	}
+}
+
+func TestALateBeginIsRefused(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	first, second := w.deliver(id, 0), w.deliver(id, 1)
+	b := w.begin(second)
+	if late := w.begin(first); late.Verdict != store.No {
+		t.Errorf("the older delivery began: %+v", late)
+	}
+	if again := w.begin(second); again.Verdict != store.RunIt || again.AttemptID != b.AttemptID || again.Secret == b.Secret {
+		t.Errorf("a repeated begin: %+v after %+v", again, b)
+	}
+	other := w.create("noop", `{}`)
+	void := w.deliver(other, 0)
+	w.exec(`INSERT INTO voided_deliveries (delivery, work_request_id) VALUES ($1, $2)`, void.ID(), other)
+	if b := w.begin(void); b.Verdict != store.No {
+		t.Errorf("a void delivery began: %+v", b)
+	}
+}
+
+func TestAnAttemptThatWasReplacedRecordsNothing(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	old := w.begin(w.deliver(id, 0))
+	newer := w.begin(w.deliver(id, 1))
+	var conflict debusine.Conflict
+	if _, err := w.Complete(t.Context(), old.AttemptID, debusine.Success, nil); !errors.As(err, &conflict) {
+		t.Errorf("the void attempt completed: %v", err)
+	}
+	if err := w.AppendLog(t.Context(), id, old.AttemptID, 0, []byte("late")); !errors.As(err, &conflict) {
+		t.Errorf("the void attempt wrote a log: %v", err)
+	}
+	w.wants(id, "running:")
+	_, err := w.Complete(t.Context(), newer.AttemptID, debusine.Failure, nil)
+	w.must(err)
+	w.wants(id, "completed:failure")
+}
+
+func TestTheSecondMachineThatIsLostMakesAnError(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	for i, want := range []string{"pending:", "completed:error"} {
+		b := w.begin(w.deliver(id, i))
+		w.silence(b.AttemptID)
+		lost, err := w.LoseSilent(t.Context())
+		w.must(err)
+		if len(lost) != 1 || lost[0].WorkRequest != id {
+			t.Fatalf("lost: %+v", lost)
+		}
+		w.wants(id, want)
+	}
+	var words string
+	w.one(`SELECT output_data->'errors'->0->>'message' FROM work_requests WHERE id = $1`, &words, id)
+	if !strings.Contains(words, "2 different workers were lost") {
+		t.Errorf("the reason is %q", words)
+	}
+}
+
+func TestTheThirdLossOfOneMachineMakesAnError(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	for _, want := range []string{"pending:", "pending:", "completed:error"} {
+		b := w.begin(w.deliver(id, 0))
+		if b.Verdict != store.RunIt {
+			t.Fatalf("begin: %+v", b)
+		}
+		w.silence(b.AttemptID)
+		_, err := w.LoseSilent(t.Context())
+		w.must(err)
+		w.wants(id, want)
+	}
+	if b := w.begin(w.deliver(id, 0)); b.Verdict != store.AlreadyEnded {
+		t.Errorf("begin after the end: %+v", b)
+	}
+}
+
+func TestNobodyIsJudgedAfterAnOutageOfOurs(t *testing.T) {
+	w := newWorld(t)
+	may, err := w.Beat(t.Context())
+	w.must(err)
+	if !may {
+		t.Error("a new installation may not judge")
+	}
+	w.exec(`UPDATE presence SET beat_at = now() - interval '2 minutes'`)
+	if may, _ = w.Beat(t.Context()); may {
+		t.Error("workers are judged right after an outage")
+	}
+	w.exec(`UPDATE presence SET grace_until = now()`)
+	if may, _ = w.Beat(t.Context()); !may {
+		t.Error("workers are not judged when the grace is over")
+	}
+}
+
+func TestAbortEndsTheTreeAndKeepsTheLog(t *testing.T) {
+	w := newWorld(t)
+	root := w.workflow("noop", `{"children": 2}`)
+	planned, err := w.Plan(t.Context(), task.PlanRequest{Parent: root, Steps: []task.Step{{Name: "a", TaskName: "noop"}, {Name: "b", TaskName: "noop"}}})
+	w.must(err)
+	b := w.begin(w.deliver(planned.Children[0].ID, 0))
+	ended, err := w.Abort(t.Context(), root, w.user)
+	w.must(err)
+	if len(ended) != 3 {
+		t.Fatalf("ended %v", ended)
+	}
+	w.must(w.AppendLog(t.Context(), planned.Children[0].ID, b.AttemptID, 0, []byte("Killed\n")))
+	_, err = w.Complete(t.Context(), b.AttemptID, debusine.Failure, json.RawMessage(`{"errors": []}`))
+	w.must(err)
+	w.wants(planned.Children[0].ID, "aborted:")
+	log, err := w.Log(t.Context(), planned.Children[0].ID, 2)
+	w.must(err)
+	if string(log) != "lled\n" {
+		t.Errorf("log %q", log)
+	}
+	if again, err := w.Abort(t.Context(), root, w.user); err != nil || len(again) != 0 {
+		t.Errorf("a second abort: %v %v", again, err)
+	}
+}
+
+func TestPlanningTwiceMakesEachStepOnce(t *testing.T) {
+	w := newWorld(t)
+	root := w.workflow("noop", `{}`)
+	req := task.PlanRequest{Parent: root, Steps: []task.Step{{Name: "good", TaskName: "noop"}, {Name: "bad", TaskName: "nope"}}}
+	first, err := w.Plan(t.Context(), req)
+	w.must(err)
+	second, err := w.Plan(t.Context(), req)
+	w.must(err)
+	if first.Children[0].ID != second.Children[0].ID || first.Children[1].ID != second.Children[1].ID {
+		t.Errorf("planned %+v, then %+v", first, second)
+	}
+	if bad := second.Children[1]; bad.Ended == nil || bad.Ended.Result != debusine.Error {
+		t.Errorf("a step of an unknown task: %+v", bad)
+	}
+}
+
+func TestARetriedWorkflowKeepsWhatSucceeded(t *testing.T) {
+	w := newWorld(t)
+	root := w.workflow("noop", `{}`)
+	req := task.PlanRequest{Parent: root, Steps: []task.Step{{Name: "good", TaskName: "noop"}, {Name: "bad", TaskName: "noop"}}}
+	planned, err := w.Plan(t.Context(), req)
+	w.must(err)
+	for i, result := range []debusine.Result{debusine.Success, debusine.Failure} {
+		b := w.begin(w.deliver(planned.Children[i].ID, 0))
+		_, err := w.Complete(t.Context(), b.AttemptID, result, nil)
+		w.must(err)
+	}
+	if _, err := w.Retry(t.Context(), root, w.user); err == nil {
+		t.Error("a running workflow was retried")
+	}
+	_, _, err = w.Conclude(t.Context(), task.Conclusion{ID: root, Result: debusine.Failure})
+	w.must(err)
+	retried, err := w.Retry(t.Context(), root, w.user)
+	w.must(err)
+	starts, err := w.Outbox(t.Context(), root, 0)
+	w.must(err)
+	if retried != root || len(starts) != 1 || starts[0].TemporalID != task.WorkflowID("test", root, 1) {
+		t.Fatalf("retried %d, outbox %+v", retried, starts)
+	}
+	again, err := w.Plan(t.Context(), req)
+	w.must(err)
+	if again.Children[0].ID != planned.Children[0].ID || again.Children[0].Ended == nil {
+		t.Errorf("what succeeded is done again: %+v", again.Children[0])
+	}
+	if again.Children[1].ID == planned.Children[1].ID || again.Children[1].Ended != nil {
+		t.Errorf("what failed is not done again: %+v", again.Children[1])
+	}
+}
+
+func TestARetryOfWhatStandsAloneSupersedesIt(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	b := w.begin(w.deliver(id, 0))
+	_, err := w.Complete(t.Context(), b.AttemptID, debusine.Failure, nil)
+	w.must(err)
+	retried, err := w.Retry(t.Context(), id, w.user)
+	w.must(err)
+	w.wants(retried, "pending:")
+	if _, err := w.Retry(t.Context(), id, w.user); err == nil {
+		t.Error("it was retried twice")
+	}
+}
+
+func TestALogHasNoGapsAndNoRepeats(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	b := w.begin(w.deliver(id, 0))
+	for _, piece := range []struct {
+		offset int64
+		text   string
+	}{{0, "abc"}, {0, "abc"}, {2, "cde"}, {5, "f"}} {
+		w.must(w.AppendLog(t.Context(), id, b.AttemptID, piece.offset, []byte(piece.text)))
+	}
+	if err := w.AppendLog(t.Context(), id, b.AttemptID, 9, []byte("gap")); err == nil {
+		t.Error("a gap was accepted")
+	}
+	log, err := w.Log(t.Context(), id, 0)
+	w.must(err)
+	if string(log) != "abcdef" {
+		t.Errorf("log %q", log)
+	}
+}
+
+func TestWhatTemporalEndedIsEndedHere(t *testing.T) {
+	w := newWorld(t)
+	root := w.workflow("noop", `{}`)
+	planned, err := w.Plan(t.Context(), task.PlanRequest{Parent: root, Steps: []task.Step{{Name: "a", TaskName: "noop"}}})
+	w.must(err)
+	w.must(w.EndByDecree(t.Context(), root, false, "Temporal says so"))
+	w.wants(root, "completed:error")
+	w.wants(planned.Children[0].ID, "aborted:")
+	underWay, err := w.UnderWay(t.Context(), 0, -time.Hour, 10)
+	w.must(err)
+	if len(underWay) != 0 {
+		t.Errorf("still under way: %+v", underWay)
+	}
+}
