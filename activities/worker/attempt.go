@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -189,6 +190,11 @@ func (a *attempt) machineSize(stats *debusine.RuntimeStatistics) {
 	if err := syscall.Statfs(a.machine.Dir(), &disk); err == nil {
 		stats.AvailableDisk = int64(disk.Bavail) * disk.Bsize
 	}
+	var memory syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&memory); err == nil {
+		stats.AvailableMemory = int64(memory.Totalram) * int64(memory.Unit)
+	}
+	stats.CPUCount = int64(runtime.NumCPU())
 }
 
 func overLimit(limit time.Duration) debusine.TaskError {

@@ -183,3 +183,10 @@ func job(t *testing.T, task string, data, dynamic any) workeract.Job {
 }
 
 type object = map[string]any
+
+// saw tells whether the live log holds a text by now.
+func (s *shelf) saw(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(string(s.log), text)
+}

@@ -1,7 +1,9 @@
 package workeract_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -214,4 +216,50 @@ func brokenHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environme
 	if len(s.all("debian:upload")) != before || len(s.all("debusine:work-request-debug-logs")) != 1 {
 		t.Error("an upload, or no debug logs")
 	}
+}
+
+func TestStoppedBuildKeepsItsLog(t *testing.T) {
+	url, suite := mirror(t)
+	doer, s := newDoer(t), newShelf(t)
+	environment := bootstrap(t, doer, s, url, suite)
+	source := fetchSource(t, s, url, suite, "hello")
+	build := job(t, "sbuild", object{
+		"input": object{"source_artifact": source.ID}, "build_architecture": "amd64", "environment": "bookworm",
+	}, object{"input_source_artifact_id": source.ID, "environment_id": environment.ID})
+
+	t.Run("by its time limit: a failure", func(t *testing.T) {
+		s.log = nil
+		build.Limit = 15 * time.Second
+		outcome, err := doer.Do(t.Context(), build, s)
+		if err != nil || outcome.Result != debusine.Failure || !strings.HasPrefix(codesOf(outcome), "time-limit") {
+			t.Fatalf("got %+v, %v", outcome, err)
+		}
+		if logs := s.all("debian:package-build-log"); len(logs) != 1 || s.text(t, logs[0]) != string(s.log) || len(s.log) == 0 {
+			t.Errorf("%d logs, %d bytes live", len(logs), len(s.log))
+		}
+	})
+	t.Run("by an abort: gone within ten seconds", func(t *testing.T) {
+		build.Limit = 0
+		why := errors.New("aborted by its owner")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		s.log = nil
+		var aborted time.Time
+		go func() {
+			for !s.saw("Install package build dependencies") {
+				time.Sleep(50 * time.Millisecond)
+			}
+			aborted = time.Now()
+			cancel(why)
+		}()
+		_, err := doer.Do(ctx, build, s)
+		if took := time.Since(aborted); !errors.Is(err, why) || took > 10*time.Second {
+			t.Errorf("got %v after %v", err, took)
+		} else {
+			t.Logf("ended %v after the abort", took)
+		}
+		if logs := s.all("debian:package-build-log"); len(logs) != 2 || !strings.Contains(s.text(t, logs[1]), "Update chroot") {
+			t.Errorf("the log was not kept: %d", len(logs))
+		}
+	})
 }
