@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -25,6 +26,7 @@ func Command() *cli.Command {
 			&cli.IntFlag{Name: "port-base", Value: DefaultPortBase, Usage: fmt.Sprintf("use the %d loopback ports from `N` on; 0 looks for free ones", portCount)},
 			&cli.StringFlag{Name: "mirror", Usage: "the Debian mirror at `URL` instead of the one that this machine's apt uses"},
 			&cli.BoolFlag{Name: "no-workers", Usage: "start no worker"},
+			&cli.BoolFlag{Name: "stop", Usage: "stop the stack that runs in the state folder, and start none"},
 			&cli.StringFlag{Name: "only", Hidden: true, Usage: "infrastructure: PostgreSQL, Temporal and its Web UI alone"},
 		},
 		Action: standalone,
@@ -48,6 +50,13 @@ func standalone(c *cli.Context) error {
 		home, _ := checkout()
 		state, link = defaultState(home, os.Geteuid() == 0)
 	}
+	if c.Bool("stop") {
+		did, err := stopOther(state)
+		if err == nil {
+			fmt.Fprintln(c.App.Writer, did)
+		}
+		return err
+	}
 	if err := linkState(link, state); err != nil {
 		return err
 	}
@@ -63,15 +72,28 @@ func standalone(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.String("only") == "" {
-		fmt.Fprintf(c.App.Writer, "ready api=%s gateway=%s ui=%s config=%s\n", running.API(), running.Gateway(), running.UI(), running.ClientConfig())
-	} else {
-		fmt.Fprintf(c.App.Writer, "ready temporal=%s ui=%s state=%s\n", running.TemporalAddress(), running.UI(), running.State())
+	if err := announce(c.App.Writer, running, c.String("only") == ""); err != nil {
+		running.Stop(second)
+		return err
 	}
 	<-first.Done()
 	running.log.Info("stopping")
 	running.Stop(second)
 	return nil
+}
+
+// announce prints the one line that tells that all is up, and keeps it in
+// run/ready for those who come later.
+func announce(to io.Writer, running *Stack, all bool) error {
+	line := fmt.Sprintf("ready temporal=%s ui=%s state=%s\n", running.TemporalAddress(), running.UI(), running.State())
+	if all {
+		line = fmt.Sprintf("ready api=%s gateway=%s ui=%s config=%s\n", running.API(), running.Gateway(), running.UI(), running.ClientConfig())
+	}
+	if err := writeFile(running.folder.path("run", "ready"), []byte(line), 0o644); err != nil {
+		return err
+	}
+	_, err := io.WriteString(to, line)
+	return err
 }
 
 // untilSignals answers a context that ends with the first request to stop and one

@@ -36,6 +36,7 @@ type Stack struct {
 
 	// Only in the process that started it.
 	lock    *os.File
+	words   *os.File // log/standalone.log
 	spawner *spawner
 	parts   []*part // in start order
 	done    chan struct{}
@@ -65,6 +66,7 @@ func start(ctx context.Context, o Options, what func(*Stack, context.Context) er
 		return nil, err
 	}
 	if err := what(s, ctx); err != nil {
+		fmt.Fprintln(s.words, err)
 		s.Stop(context.Background())
 		return nil, err
 	}
@@ -114,10 +116,18 @@ func (s *Stack) occupy() error {
 	if err != nil {
 		return err
 	}
+	// A hold is for the stack that it was made under.
+	held, _ := filepath.Glob(s.folder.path("hold", "*"))
+	for _, file := range append(held, s.folder.path("run", "ready")) {
+		os.Remove(file)
+	}
 	if err := s.folder.savePorts(s.ports); err != nil {
 		return err
 	}
 	if err := s.folder.rotate("schema"); err != nil {
+		return err
+	}
+	if err := s.tee(); err != nil {
 		return err
 	}
 	if id, err := identify(os.Getpid()); err == nil {
@@ -126,6 +136,21 @@ func (s *Stack) occupy() error {
 		}
 	}
 	return s.folder.certificates(time.Now())
+}
+
+// tee lets the stack's own words go to log/standalone.log too: in the background
+// nobody reads standard error.
+func (s *Stack) tee() error {
+	if err := s.folder.rotate(stackName); err != nil {
+		return err
+	}
+	var err error
+	s.words, err = os.OpenFile(s.folder.path("log", stackName+".log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening the stack's own log: %w", err)
+	}
+	s.log = slog.New(slog.NewMultiHandler(s.log.Handler(), slog.NewTextHandler(s.words, nil)))
+	return nil
 }
 
 // startInfrastructure starts PostgreSQL, then Temporal on it, then the Web UI.
@@ -198,8 +223,12 @@ func (s *Stack) Stop(ctx context.Context) {
 	}
 	s.parts = nil
 	s.spawner.close()
+	os.Remove(s.folder.path("run", "ready"))
 	os.Remove(s.folder.path("run", "stack.json"))
 	os.Remove(s.folder.path("run", stackName+".pid"))
+	if s.words != nil {
+		s.words.Close()
+	}
 	s.lock.Close()
 	s.lock = nil
 }

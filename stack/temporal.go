@@ -139,7 +139,7 @@ func (t *temporal) sqlTool(ctx context.Context, database string, args ...string)
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("Temporal's schema tool failed (%s %s): %w; its last words: %q; hint: its log is %s",
+		return fmt.Errorf("the schema tool of Temporal failed (%s %s): %w; its last words: %q; hint: its log is %s",
 			args[0], database, err, lastLine(out.Name()), out.Name())
 	}
 	return nil

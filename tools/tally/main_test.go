@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTally(t *testing.T) {
+	for name, c := range map[string]struct {
+		events string
+		want   []string
+		not    []string
+		well   bool
+	}{
+		"passes and skips are counted and their words left out": {
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"skip","Package":"p","Test":"TestB"}
+{"Action":"output","Package":"p","Output":"PASS\n"}
+{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
+{"Action":"pass","Package":"p"}`,
+			want: []string{"ok  \tp", "1 passed, 0 failed, 1 skipped"}, not: []string{"chatter", "PASS"}, well: true,
+		},
+		"a failed test shows its words and counts once": {
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:3: no\n"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p"}`,
+			want: []string{"a_test.go:3: no", "0 passed, 1 failed, 0 skipped"},
+		},
+		"a package that does not build is a failure": {
+			events: `{"ImportPath":"p","Action":"build-output","Output":"p/a.go:1: bad\n"}
+{"ImportPath":"p","Action":"build-fail"}
+{"Action":"output","Package":"p","Output":"FAIL\tp [build failed]\n"}
+{"Action":"fail","Package":"p","FailedBuild":"p"}
+{"Action":"pass","Package":"q","Test":"TestA"}`,
+			want: []string{"p/a.go:1: bad", "FAIL\tp", "1 passed, 1 failed, 0 skipped"},
+		},
+		"a test that took the program down shows what it said": {
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"panic: oh\n"}
+{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
+{"Action":"fail","Package":"p"}`,
+			want: []string{"panic: oh", "0 passed, 1 failed, 0 skipped"},
+		},
+		"nothing ran is not well": {events: ``, want: []string{"0 passed, 0 failed, 0 skipped"}},
+		"words of go itself are passed on": {
+			events: "go: downloading x\n" + `{"Action":"pass","Package":"p","Test":"TestA"}`,
+			want:   []string{"go: downloading x", "1 passed"}, well: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			counted := &tally{out: &out, words: map[string][]string{}, brokenBy: map[string]bool{}}
+			if err := counted.read(strings.NewReader(c.events)); err != nil {
+				t.Fatal(err)
+			}
+			if well := counted.close(); well != c.well {
+				t.Errorf("well is %v", well)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is missing in %q", want, out.String())
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(out.String(), not) {
+					t.Errorf("%q is in %q", not, out.String())
+				}
+			}
+		})
+	}
+}
