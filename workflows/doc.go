@@ -91,7 +91,7 @@ func runChildren(ctx workflow.Context, start task.WorkflowStart, children []task
 			selector.Select(ctx)
 			open--
 		}
-		selector.AddFuture(task.OnWorker(ctx, start, c), func(f workflow.Future) {
+		selector.AddFuture(task.OnWorker(ctx, start, c).Future, func(f workflow.Future) {
 			if err := f.Get(ctx, &outcomes[i]); err != nil && failed == nil {
 				failed = err
 			}

@@ -46,10 +46,7 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 }
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
-	build, dropped, err := ArchesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
-	if err != nil {
-		return "", err
-	}
+	build, dropped := ArchesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
 	s.output.Dropped = dropped
 	if len(build) == 0 {
 		return "", fault("no architecture is left to build on: " + Reasons(dropped))
@@ -72,23 +69,16 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 // ArchesToBuild is requested ∩ source ∩ having an environment, sorted; all that
 // is dropped is told with its reason. "all" is built in the environment of
 // allOn.
-func ArchesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture, err error) {
-	arches := make([]debian.Arch, len(requested))
-	for i, a := range requested {
-		arches[i] = debian.Arch(a)
-	}
-	fit, err := debian.MatchArchitectures(source, arches)
-	if err != nil {
-		return nil, nil, fault(err.Error())
-	}
+func ArchesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture) {
 	for _, a := range requested {
 		needs := a
 		if a == "all" {
 			needs = allOn
 		}
+		_, unfit := debian.MatchArchitectures(source, []debian.Arch{debian.Arch(a)})
 		switch {
-		case !slices.Contains(fit, debian.Arch(a)):
-			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "the source package is for " + source})
+		case unfit != nil:
+			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: fmt.Sprintf("the source package is for %q", source)})
 		case !slices.Contains(environments, needs):
 			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "there is no environment of architecture " + needs + " for the target distribution"})
 		default:
@@ -96,7 +86,7 @@ func ArchesToBuild(requested []string, source string, environments []string, all
 		}
 	}
 	slices.Sort(build)
-	return build, dropped, nil
+	return build, dropped
 }
 
 // Reasons is why architectures are not built, in one line.

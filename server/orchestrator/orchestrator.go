@@ -90,10 +90,7 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 	if err != nil {
 		return err
 	}
-	build, dropped, err := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
-	if err != nil {
-		return debusine.Invalidf("%v", err)
-	}
+	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
 	if len(build) == 0 {
 		return debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
 			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + "@debian:environments"}

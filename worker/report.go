@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"debusine/api"
+	"debusine/task"
+)
+
+// report is what the machine says of itself: tags of what it can do, and the
+// facts that its administrator would look for. A tool that is missing is a tag
+// that is missing, never a build that fails.
+func report(arch string, concurrency int) api.WorkerMetadata {
+	tags := []string{"worker:type:worker", "worker:build-arch:" + arch}
+	for _, name := range task.WorkerTasks() {
+		tags = append(tags, "worker:task:worker:"+name+":version:1")
+	}
+	for _, tool := range []string{"sbuild", "mmdebstrap"} {
+		if _, err := exec.LookPath(tool); err == nil {
+			tags = append(tags, "worker:cap:"+tool)
+		}
+	}
+	if _, err := exec.LookPath("unshare"); err == nil {
+		tags = append(tags, "worker:executor:unshare")
+	}
+	host, _ := os.Hostname()
+	return api.WorkerMetadata{
+		"provided_tags":              tags,
+		"system:native_architecture": arch,
+		"system:cpu_count":           runtime.NumCPU(),
+		"system:memory":              totalMemory(),
+		"system:hostname":            host,
+		"concurrency":                concurrency,
+	}
+}
+
+// totalMemory is in bytes; 0 when the kernel does not tell.
+func totalMemory() int64 {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
