@@ -69,34 +69,36 @@ type Verb string
 
 // The verbs. Each HTTP route names exactly one.
 const (
-	Anything          Verb = "anything"           // what everybody may, with any token or none
-	ReadOwn           Verb = "read-own"           // lists that show what the principal may see
-	ReadWorkspace     Verb = "read-workspace"     // and its collections and templates
-	ConfigureSpace    Verb = "configure"          // collections, templates
-	ReadArtifact      Verb = "read-artifact"      // data and files
-	CreateArtifact    Verb = "create-artifact"    // in a workspace
-	UploadFile        Verb = "upload-file"        // to an artifact that is not complete
-	CreateRelation    Verb = "create-relation"    // from an artifact
-	DeleteRelation    Verb = "delete-relation"    //
-	CreateWorkRequest Verb = "create-work"        // in a workspace
-	StartWorkflow     Verb = "start-workflow"     // from a template
-	StartBareWorkflow Verb = "start-bare"         // without a template
-	ReadWorkRequest   Verb = "read-work"          // and its log
-	RetryWorkRequest  Verb = "retry"              //
-	AbortWorkRequest  Verb = "abort"              //
-	SetPriority       Verb = "set-priority"       // zero or less
-	RaisePriority     Verb = "raise-priority"     // above zero
-	ReadWorkers       Verb = "read-workers"       // the list of machines
-	TellMetadata      Verb = "tell-metadata"      // a machine, of itself
-	BeginWork         Verb = "begin"              // a machine
-	CompleteWork      Verb = "complete"           // an attempt, its own
-	AppendWorkLog     Verb = "append-log"         //
-	RegisterWorker    Verb = "register-worker"    // a machine that nobody knows yet
+	Anything          Verb = "anything"        // what everybody may, with any token or none
+	ReadOwn           Verb = "read-own"        // lists that show what the principal may see
+	ReadWorkspace     Verb = "read-workspace"  // and its collections and templates
+	ConfigureSpace    Verb = "configure"       // collections, templates
+	ReadArtifact      Verb = "read-artifact"   // data and files
+	CreateArtifact    Verb = "create-artifact" // in a workspace
+	UploadFile        Verb = "upload-file"     // to an artifact that is not complete
+	CreateRelation    Verb = "create-relation" // from an artifact
+	DeleteRelation    Verb = "delete-relation" //
+	CreateWorkRequest Verb = "create-work"     // in a workspace
+	StartWorkflow     Verb = "start-workflow"  // from a template
+	StartBareWorkflow Verb = "start-bare"      // without a template
+	ReadWorkRequest   Verb = "read-work"       // and its log
+	RetryWorkRequest  Verb = "retry"           //
+	AbortWorkRequest  Verb = "abort"           //
+	SetPriority       Verb = "set-priority"    // zero or less
+	RaisePriority     Verb = "raise-priority"  // above zero
+	ReadWorkers       Verb = "read-workers"    // the list of machines
+	TellMetadata      Verb = "tell-metadata"   // a machine, of itself
+	BeginWork         Verb = "begin"           // a machine
+	CompleteWork      Verb = "complete"        // an attempt, its own
+	AppendWorkLog     Verb = "append-log"      //
+	RegisterWorker    Verb = "register-worker" // a machine that nobody knows yet
 )
 
 // right says who may do a verb.
 type right struct {
 	everybody bool                                // any principal
+	people    bool                                // users, and those without a token
+	person    bool                                // any user
 	least     Role                                // users: the role in the workspace that suffices
 	creator   bool                                // users: who made the thing may, too, while a contributor
 	superuser bool                                // users: only superusers
@@ -107,9 +109,9 @@ type right struct {
 
 var rights = map[Verb]right{
 	Anything:          {everybody: true},
-	ReadOwn:           {everybody: true},
+	ReadOwn:           {people: true, words: "a user"},
 	RegisterWorker:    {everybody: true},
-	ReadWorkers:       {least: Viewer, machine: true, words: "a user"},
+	ReadWorkers:       {person: true, machine: true, words: "a user"},
 	ReadWorkspace:     {least: Viewer, words: "who can see the workspace"},
 	ConfigureSpace:    {least: Owner, words: "an owner of the workspace"},
 	ReadArtifact:      {least: Viewer, attempt: sees, words: "who can see the workspace"},
@@ -181,7 +183,7 @@ func (p Principal) Allow(verb Verb, on Resource) error {
 	if !ok {
 		return fmt.Errorf("no right is defined for %q", verb)
 	}
-	if r.everybody || p.has(r, verb, on) {
+	if r.everybody || (r.people && (p.Kind == Person || p.Kind == Anonymous)) || p.has(r, verb, on) {
 		return nil
 	}
 	if on.What != "" && !p.Sees(on) {
@@ -211,14 +213,14 @@ func (p Principal) has(r right, verb Verb, on Resource) bool {
 		// Reading is all that the public may.
 		return r.least == Viewer && !on.Hidden && p.Role(on) >= Viewer
 	}
+	if r.person {
+		return true
+	}
 	if r.superuser || p.Superuser {
 		return p.Superuser && (r.least > Nobody || r.superuser)
 	}
 	if r.least == Nobody {
 		return false
-	}
-	if verb == ReadWorkers {
-		return true
 	}
 	least := r.least
 	if on.Restricted && verb == StartWorkflow {
