@@ -1,12 +1,15 @@
 //go:build crash
 
-// Package crash ends the process at named gaps; see off.go.
+// Package crash ends a process at named gaps; see off.go.
 package crash
 
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // The gaps, in the order of a work request's life.
@@ -18,11 +21,18 @@ const (
 	Recorded  = "recorded"  // the outcome is a row, Temporal does not know
 )
 
-// Point ends the process with SIGKILL when the folder of DEBUSINE_CRASH_AT has
-// a file of that name; the file is taken away first, so it happens once.
+// Point kills when the folder of DEBUSINE_CRASH_AT has a file of that name: the
+// process whose number the file holds, or this one when it is empty. The file
+// is taken away first, so it happens once.
 func Point(name string) {
-	dir := os.Getenv("DEBUSINE_CRASH_AT")
-	if dir == "" || os.Remove(filepath.Join(dir, name)) != nil {
+	path := filepath.Join(os.Getenv("DEBUSINE_CRASH_AT"), name)
+	raw, err := os.ReadFile(path)
+	if err != nil || os.Remove(path) != nil {
+		return
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil && pid > 1 {
+		syscall.Kill(pid, syscall.SIGKILL)
+		time.Sleep(50 * time.Millisecond) // it is gone before this process goes on
 		return
 	}
 	syscall.Kill(os.Getpid(), syscall.SIGKILL)
