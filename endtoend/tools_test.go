@@ -1,0 +1,63 @@
+package endtoend
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func pid(t *testing.T, part string) int {
+	t.Helper()
+	n, err := house.Pid(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// database is a look behind the API, closed with the test. It is opened anew
+// each time: the tests kill PostgreSQL.
+func database(t *testing.T) *again {
+	t.Helper()
+	return &again{t}
+}
+
+type again struct{ *testing.T }
+
+type row struct{ scan func(into ...any) error }
+
+func (r row) Scan(into ...any) error { return r.scan(into...) }
+
+// QueryRow asks over a connection of its own.
+func (a *again) QueryRow(ctx context.Context, sql string, args ...any) row {
+	return row{func(into ...any) error {
+		conn, err := pgx.Connect(ctx, house.DSN())
+		if err != nil {
+			return err
+		}
+		defer conn.Close(ctx)
+		return conn.QueryRow(ctx, sql, args...).Scan(into...)
+	}}
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// alive says that a process exists and is not a zombie.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !strings.Contains(string(raw), ") Z ")
+}
