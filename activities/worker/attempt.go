@@ -94,6 +94,8 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	end := time.Now()
 	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
 	a.machineSize(&stats)
+	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", outcome,
+		"setup", ready.Sub(start), "run", over.Sub(ready), "teardown", end.Sub(over))
 	return Outcome{Result: outcome, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors}}, nil
 }
 
@@ -159,7 +161,7 @@ func (a *attempt) uploadDebug(ctx context.Context, w work) {
 		return
 	}
 	a.debug["stages.log"] = path
-	id, err := a.server.CreateArtifact(ctx, "debusine:work-request-debug-logs", struct{}{}, a.debug)
+	id, err := a.server.CreateArtifact(ctx, debusine.CategoryDebugLogs, debusine.DebugLogsData{}, a.debug)
 	if err == nil && w.subject() != 0 {
 		err = a.server.Relate(ctx, id, w.subject(), "relates-to")
 	}

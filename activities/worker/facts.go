@@ -6,21 +6,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-)
 
-// tarballData is the data of debian:system-tarball.
-type tarballData struct {
-	Filename     string            `json:"filename"`
-	Vendor       string            `json:"vendor"`
-	Codename     string            `json:"codename"`
-	Mirror       string            `json:"mirror"`
-	Components   []string          `json:"components"`
-	Variant      *string           `json:"variant"`
-	Packages     map[string]string `json:"pkglist"`
-	Architecture string            `json:"architecture"`
-	WithDev      bool              `json:"with_dev"`
-	WithInit     bool              `json:"with_init"`
-}
+	"debusine"
+)
 
 // hook is the shell script that runs last, outside of the chroot ($1) but as
 // root of its namespace: sources and keys as builds shall find them, nothing
@@ -76,13 +64,10 @@ func (m *mmdebstrap) keyFolder(repo repository) string {
 const factsSize = 8 << 20
 
 // describe turns the facts into the artifact's data.
-func (m *mmdebstrap) describe() (tarballData, error) {
+func (m *mmdebstrap) describe() (debusine.SystemTarballData, error) {
 	o, first := m.data.BootstrapOptions, m.repos[0]
-	data := tarballData{Filename: tarName, Mirror: first.Mirror, Packages: map[string]string{},
-		Architecture: o.Architecture, WithDev: true, Components: []string{}}
-	if o.Variant != "" {
-		data.Variant = &o.Variant
-	}
+	data := debusine.SystemTarballData{Filename: tarName, Mirror: first.Mirror, Pkglist: map[string]string{},
+		Architecture: o.Architecture, Variant: o.Variant, WithDev: true, Components: []string{}}
 	for _, repo := range m.repos {
 		for _, name := range repo.components {
 			if !slices.Contains(data.Components, name) {
@@ -99,9 +84,12 @@ func (m *mmdebstrap) describe() (tarballData, error) {
 	if err != nil {
 		return data, err
 	}
-	data.learn(string(text))
+	learn(&data, string(text))
 	if data.Codename == "" {
-		data.Codename = strings.TrimSuffix(first.Suite, "/")
+		data.Codename, _, _ = strings.Cut(first.Suite, "/")
+	}
+	if data.Vendor == "" {
+		data.Vendor = "unknown" // a chroot without base-files
 	}
 	// unstable calls itself by the name of the next release.
 	if first.Suite == "unstable" || first.Suite == "sid" {
@@ -111,14 +99,14 @@ func (m *mmdebstrap) describe() (tarballData, error) {
 }
 
 // learn reads the hook's lines: ID=debian, init=yes, "ii  bash 5.2-1".
-func (d *tarballData) learn(text string) {
+func learn(d *debusine.SystemTarballData, text string) {
 	for line := range strings.Lines(text) {
 		line = strings.ToValidUTF8(strings.TrimRight(line, "\n"), "?")
 		fields := strings.Fields(line)
 		name, value, _ := strings.Cut(line, "=")
 		switch {
 		case len(fields) == 3 && strings.HasPrefix(fields[0], "ii"):
-			d.Packages[fields[1]] = fields[2]
+			d.Pkglist[fields[1]] = fields[2]
 		case name == "ID":
 			d.Vendor = value
 		case name == "VERSION_CODENAME":

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ type shelf struct {
 
 	mu        sync.Mutex
 	artifacts map[int64]api.Artifact
+	last      int64
 	relations []string
 	log       []byte
 	downloads int
@@ -72,9 +74,14 @@ func (s *shelf) CreateArtifact(ctx context.Context, category string, data any, f
 	if err != nil {
 		return 0, err
 	}
+	names := slices.Sorted(maps.Keys(files))
+	if _, err := debusine.ParseArtifactData(category, raw, names); err != nil {
+		return 0, fmt.Errorf("%s: %w", category, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := int64(len(s.artifacts) + 1)
+	s.last++
+	id := s.last
 	artifact := api.Artifact{ID: id, Category: category, Data: raw, Files: map[string]api.File{}}
 	if err := os.Mkdir(filepath.Join(s.dir, fmt.Sprint(id)), 0o755); err != nil {
 		return 0, err
@@ -161,7 +168,7 @@ func (s *shelf) text(t *testing.T, artifact api.Artifact) string {
 
 func newDoer(t *testing.T) *workeract.Doer {
 	t.Helper()
-	doer, err := workeract.New(t.Context(), executortest.Open(t), slog.New(slog.DiscardHandler))
+	doer, err := workeract.New(t.Context(), executortest.Open(t), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"debusine"
 	"debusine/api"
 	"debusine/executor"
 	"debusine/executor/executortest"
@@ -323,9 +324,9 @@ func TestLiveLogLosesNothing(t *testing.T) {
 }
 
 func TestFactsAreRead(t *testing.T) {
-	d := tarballData{Packages: map[string]string{}}
-	d.learn("ID=debian\nVERSION_CODENAME=bookworm\ninit=yes\nii  bash 5.2.15-2+b7\nrc  gone 1\nii broken\n\xff\xfe\n")
-	if d.Vendor != "debian" || d.Codename != "bookworm" || !d.WithInit || len(d.Packages) != 1 || d.Packages["bash"] != "5.2.15-2+b7" {
+	d := debusine.SystemTarballData{Pkglist: map[string]string{}}
+	learn(&d, "ID=debian\nVERSION_CODENAME=bookworm\ninit=yes\nii  bash 5.2.15-2+b7\nrc  gone 1\nii broken\n\xff\xfe\n")
+	if d.Vendor != "debian" || d.Codename != "bookworm" || !d.WithInit || len(d.Pkglist) != 1 || d.Pkglist["bash"] != "5.2.15-2+b7" {
 		t.Errorf("got %+v", d)
 	}
 }

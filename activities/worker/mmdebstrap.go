@@ -255,7 +255,7 @@ func (m *mmdebstrap) teardown(ctx context.Context, a *attempt, ran executor.Resu
 	if err := a.takeFile(a.folder.Work, built, tarName, -1); err != nil {
 		return "", err
 	}
-	_, err = a.server.CreateArtifact(ctx, "debian:system-tarball", data, map[string]string{tarName: filepath.Join(built, tarName)})
+	_, err = a.server.CreateArtifact(ctx, debusine.CategorySystemTarball, data, map[string]string{tarName: filepath.Join(built, tarName)})
 	if err != nil {
 		return "", fmt.Errorf("uploading the environment: %w", err)
 	}

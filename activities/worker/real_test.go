@@ -15,6 +15,7 @@ import (
 	"debusine"
 	workeract "debusine/activities/worker"
 	"debusine/api"
+	"debusine/debian"
 )
 
 // mirror is the machine's own: address, suite and codename of apt's first target.
@@ -53,18 +54,33 @@ func fetchSource(t *testing.T, s *shelf, url, suite, name string) api.Artifact {
 	}
 	files := map[string]string{}
 	found, _ := filepath.Glob(filepath.Join(dir, name+"_*"))
-	version := ""
+	data := debusine.SourcePackageData{Type: "dpkg"}
 	for _, path := range found {
 		files[filepath.Base(path)] = path
 		if strings.HasSuffix(path, ".dsc") {
-			version = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), name+"_"), ".dsc")
+			data = sourceData(t, path)
 		}
 	}
-	id, err := s.CreateArtifact(t.Context(), "debian:source-package", object{"name": name, "version": version}, files)
+	id, err := s.CreateArtifact(t.Context(), debusine.CategorySourcePackage, data, files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s.artifacts[id]
+}
+
+// sourceData is what a source package's artifact says.
+func sourceData(t *testing.T, path string) debusine.SourcePackageData {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	dsc, err := debian.ParseDSC(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return debusine.SourcePackageData{Name: dsc.Source, Version: dsc.Version.String(), Type: "dpkg", DscFields: dsc.Fields()}
 }
 
 // bootstrap makes an environment with our own code, or takes the one that
@@ -72,7 +88,8 @@ func fetchSource(t *testing.T, s *shelf, url, suite, name string) api.Artifact {
 func bootstrap(t *testing.T, doer *workeract.Doer, s *shelf, url, suite string) api.Artifact {
 	t.Helper()
 	if path := os.Getenv("DEBUSINE_TEST_TARBALL"); path != "" {
-		id, err := s.CreateArtifact(t.Context(), "debian:system-tarball", object{"codename": suite, "architecture": "amd64"},
+		id, err := s.CreateArtifact(t.Context(), "debian:system-tarball", debusine.SystemTarballData{
+			Filename: "system.tar.zst", Vendor: "debian", Codename: suite, Mirror: url, Architecture: "amd64", Components: []string{"main"}, Pkglist: map[string]string{}},
 			map[string]string{"system.tar.zst": path})
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +216,7 @@ func brokenHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environme
 		}
 		files[name] = text
 	}
-	id := s.put(t, "debian:source-package", object{"name": "hello", "version": "2.10-3"}, files)
+	id := s.put(t, debusine.CategorySourcePackage, source.Data, files)
 	before := len(s.all("debian:upload"))
 	s.log = nil
 	outcome, err := doer.Do(t.Context(), job(t, "sbuild", object{

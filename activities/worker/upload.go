@@ -8,30 +8,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"debusine"
 	"debusine/debian"
 )
-
-// logData is the data of debian:package-build-log.
-type logData struct {
-	Source       string `json:"source"`
-	Version      string `json:"version"`
-	Architecture string `json:"architecture"`
-	Filename     string `json:"filename"`
-}
-
-// packageData is the data of debian:binary-package.
-type packageData struct {
-	SourceName    string         `json:"srcpkg_name"`
-	SourceVersion string         `json:"srcpkg_version"`
-	Fields        map[string]any `json:"deb_fields"`
-	ControlFiles  []string       `json:"deb_control_files"`
-}
-
-// uploadData is the data of debian:upload.
-type uploadData struct {
-	Type   string         `json:"type"` // always dpkg
-	Fields map[string]any `json:"changes_fields"`
-}
 
 // uploadLog stores the build log, also of a build that was stopped.
 func (s *sbuild) uploadLog(ctx context.Context, a *attempt) (int64, error) {
@@ -43,8 +22,8 @@ func (s *sbuild) uploadLog(ctx context.Context, a *attempt) (int64, error) {
 	if _, err := debian.ParseFileName(name); err != nil {
 		name = "build.build"
 	}
-	id, err := a.server.CreateArtifact(ctx, "debian:package-build-log",
-		logData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name},
+	id, err := a.server.CreateArtifact(ctx, debusine.CategoryPackageBuildLog,
+		debusine.PackageBuildLogData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name},
 		map[string]string{name: a.logPath()})
 	if err != nil {
 		return 0, fmt.Errorf("uploading the build log: %w", err)
@@ -80,7 +59,8 @@ func (s *sbuild) uploadBuilt(ctx context.Context, a *attempt, log func() (int64,
 	for _, file := range b.changes.Files {
 		files[file.Name] = filepath.Join(b.dir, file.Name)
 	}
-	upload, err := a.server.CreateArtifact(ctx, "debian:upload", uploadData{Type: "dpkg", Fields: b.changes.Fields()}, files)
+	upload, err := a.server.CreateArtifact(ctx, debusine.CategoryUpload,
+		debusine.UploadData{Type: "dpkg", ChangesFields: b.changes.Fields()}, files)
 	if err != nil {
 		return fmt.Errorf("uploading %s: %w", b.name, err)
 	}
@@ -106,9 +86,9 @@ func (a *attempt) uploadPackages(ctx context.Context, b *built, debs map[string]
 	for _, name := range b.debs {
 		deb := debs[name]
 		group.Go(func() error {
-			id, err := a.server.CreateArtifact(ctx, "debian:binary-package", packageData{
-				SourceName: deb.Source, SourceVersion: deb.SourceVersion.String(),
-				Fields: deb.Fields(), ControlFiles: deb.ControlFiles,
+			id, err := a.server.CreateArtifact(ctx, debusine.CategoryBinaryPackage, debusine.BinaryPackageData{
+				SrcpkgName: deb.Source, SrcpkgVersion: deb.SourceVersion.String(),
+				DebFields: deb.Fields(), DebControlFiles: deb.ControlFiles,
 			}, map[string]string{name: filepath.Join(b.dir, name)})
 			if err != nil {
 				return fmt.Errorf("uploading %s: %w", name, err)

@@ -1,0 +1,142 @@
+package workeract
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"debusine/task"
+)
+
+func TestSbuildCommandLine(t *testing.T) {
+	tests := []struct {
+		name       string
+		components []string
+		arch       string
+		want       []string
+		log        string
+	}{
+		{"a machine's packages", []string{"any"}, "amd64", []string{"--arch-any", "--no-arch-all", "--no-source", "--arch=amd64"}, "amd64"},
+		{"packages for all", []string{"all"}, "amd64", []string{"--no-arch-any", "--arch-all", "--no-source"}, "all"},
+		{"both", []string{"any", "all"}, "arm64", []string{"--arch-any", "--arch-all", "--arch=arm64"}, "arm64"},
+		{"a 32-bit machine on a 64-bit one", []string{"any"}, "i386", []string{"setarch", "linux32", "--arch=i386"}, "i386"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a, _ := newAttempt(t)
+			a.proxy = map[string]string{"http_proxy": "http://proxy.example:3128/'x"}
+			s := &sbuild{data: &task.SbuildData{BuildArchitecture: test.arch, BuildComponents: test.components},
+				dsc: "/in/hello.dsc", tarball: "/cache/3.tar.zst", codename: "trixie", extra: []string{"/extra/a.deb"}}
+			c, err := s.command(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range append(test.want, "--purge-deps=never", "--no-run-lintian", "--dist=trixie", "--chroot-mode=unshare",
+				"--chroot=/cache/3.tar.zst", "--chroot-setup-commands=rm -f /etc/resolv.conf", "--bd-uninstallable-explainer=dose3",
+				"--extra-package=/extra/a.deb",
+				`--chroot-setup-commands=echo 'Acquire::http::Proxy "http://proxy.example:3128/x";' > /etc/apt/apt.conf.d/99debusine-proxy`) {
+				if !slices.Contains(c.Argv, word) {
+					t.Errorf("%s is missing in %q", word, c.Argv)
+				}
+			}
+			if c.Argv[len(c.Argv)-1] != "/in/hello.dsc" || s.logArchitecture() != test.log {
+				t.Errorf("%q, log of %s", c.Argv, s.logArchitecture())
+			}
+			if rc, err := os.ReadFile(c.Env["SBUILD_CONFIG"]); err != nil || !strings.Contains(string(rc), "TMPDIR") {
+				t.Errorf("configuration %s, %v", rc, err)
+			}
+		})
+	}
+}
+
+func TestBootstrapInputs(t *testing.T) {
+	no := false
+	key := &task.Keyring{URL: "file:///usr/share/keyrings/k.gpg"}
+	repo := func(check string) task.BootstrapRepository {
+		return task.BootstrapRepository{Mirror: "http://mirror.example/debian", Suite: "trixie", Types: []string{"deb"}, CheckSignatureWith: check, Keyring: key}
+	}
+	tests := []struct {
+		name            string
+		check           string
+		options         task.BootstrapOptions
+		outside, inside []string // lines of the sources as mmdebstrap and as the chroot sees them
+		hook            string
+	}{
+		{"signed by a key of its own", "external", task.BootstrapOptions{}, []string{"Signed-By: /job/debusine-0.gpg"},
+			[]string{"Signed-By: /etc/apt/keyrings/debusine-0.gpg"}, `cp '/job/debusine-0.gpg' "$root/etc/apt/keyrings/debusine-0.gpg"`},
+		{"signed, but not said so", "external", task.BootstrapOptions{UseSignedBy: &no}, []string{"Signed-By: /job/debusine-0.gpg"}, nil, "rm -f"},
+		{"not checked", "no-check", task.BootstrapOptions{}, []string{"Trusted: yes"}, []string{"Trusted: yes"}, "rm -f"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a, _ := newAttempt(t)
+			r := repository{BootstrapRepository: repo(test.check), components: []string{"main", "contrib"}}
+			if test.check == "external" {
+				r.key, r.keyInside = "/job/debusine-0.gpg", "/etc/apt/keyrings/debusine-0.gpg"
+			}
+			m := &mmdebstrap{data: &task.MmdebstrapData{BootstrapOptions: test.options}, repos: []repository{r}}
+			if err := m.writeInputs(a); err != nil {
+				t.Fatal(err)
+			}
+			common := []string{"Types: deb", "URIs: http://mirror.example/debian", "Suites: trixie", "Components: main contrib"}
+			wantLines(t, filepath.Join(a.folder.Path, "debusine.sources"), append(common, test.outside...))
+			wantLines(t, filepath.Join(a.folder.Path, "final.sources"), append(common, test.inside...))
+			if hook := m.hook(a); !strings.Contains(hook, test.hook) {
+				t.Errorf("the hook lacks %q: %s", test.hook, hook)
+			}
+		})
+	}
+}
+
+func wantLines(t *testing.T, path string, want []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(strings.ReplaceAll(string(text), " ", "_")); len(got) != len(want) {
+		t.Errorf("%s: %q", path, text)
+	}
+	for _, line := range want {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("%q is missing in %s", line, text)
+		}
+	}
+}
+
+func TestBootstrapCommandLine(t *testing.T) {
+	a, _ := newAttempt(t)
+	m := &mmdebstrap{tar: "/job/system.tar.zst", data: &task.MmdebstrapData{BootstrapOptions: task.BootstrapOptions{
+		Architecture: "i386", Variant: "buildd", ExtraPackages: []string{"fakeroot", "eatmydata"}, GpgvCommand: "gpgv-sq"}},
+		repos: []repository{{BootstrapRepository: task.BootstrapRepository{Suite: "trixie", KeyringPackage: "some-keyring"}}}}
+	argv := m.argv(a)
+	for _, want := range []string{"setarch", "linux32", "--mode=unshare", "--format=tar", "--architectures=i386", "--variant=buildd",
+		"--include=fakeroot,eatmydata,some-keyring", `--aptopt=APT::Key::gpgvcommand "gpgv-sq"`, "trixie", "/job/system.tar.zst"} {
+		if !slices.Contains(argv, want) {
+			t.Errorf("%s is missing in %q", want, argv)
+		}
+	}
+}
+
+func TestComponentsAreReadFromTheRelease(t *testing.T) {
+	tests := []struct{ name, release, want string }{
+		{"a Release", "Origin: Debian\nComponents: main contrib non-free-firmware\n", "main contrib non-free-firmware"},
+		{"of an old security suite", "Components: updates/main updates/contrib\n", "main contrib"},
+		{"none named", "Origin: Debian\n", ""},
+		{"a web page", "<html>\n", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "InRelease")
+			if err := os.WriteFile(path, []byte(test.release), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			got, err := componentsOf(path)
+			if strings.Join(got, " ") != test.want || (err != nil) != (test.want == "") || err != nil && !isUnusable(err) {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}
