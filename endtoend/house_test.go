@@ -25,6 +25,13 @@ var house struct {
 }
 
 func TestMain(m *testing.M) {
+	if to := os.Getenv(recordEnv); to != "" {
+		if err := record(to); err != nil {
+			fmt.Fprintln(os.Stderr, "recording histories:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if err := begin(); err != nil {
 		fmt.Fprintln(os.Stderr, "endtoend:", err)
 		os.Exit(1)
