@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type part struct {
 	command  func() (*exec.Cmd, error) // a fresh command for each start
 	ready    func(context.Context) error
 	patience time.Duration // between the polite signal and the kill
+	within   time.Duration // how long it may take to come up; 0 means upWithin
 
 	folder  folder
 	log     *slog.Logger
@@ -169,7 +171,8 @@ func endedHow(err error) string {
 
 // up waits until the part answers, or says in a sentence that it does not.
 func (p *part) up(ctx context.Context) error {
-	deadline := time.Now().Add(upWithin)
+	allowed := cmp.Or(p.within, upWithin)
+	deadline := time.Now().Add(allowed)
 	for {
 		within, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := p.ready(within)
@@ -184,7 +187,7 @@ func (p *part) up(ctx context.Context) error {
 			return fmt.Errorf("starting %s: %w", p.name, ctx.Err())
 		}
 		if time.Now().After(deadline) {
-			return p.neverUp(err)
+			return p.neverUp(allowed, err)
 		}
 		select {
 		case <-time.After(glance):
@@ -193,7 +196,7 @@ func (p *part) up(ctx context.Context) error {
 	}
 }
 
-func (p *part) neverUp(err error) error {
+func (p *part) neverUp(allowed time.Duration, err error) error {
 	p.mu.Lock()
 	exit := p.lastExit
 	p.mu.Unlock()
@@ -204,7 +207,7 @@ func (p *part) neverUp(err error) error {
 	if last != "" {
 		last = fmt.Sprintf("; its last words: %q", last)
 	}
-	return fmt.Errorf("%s did not come up within %s%s (%w)%s; hint: its log is %s", p.name, upWithin, exit, err, last, p.logFile())
+	return fmt.Errorf("%s did not come up within %s%s (%w)%s; hint: its log is %s", p.name, allowed, exit, err, last, p.logFile())
 }
 
 func (p *part) alive() bool {
