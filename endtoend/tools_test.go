@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"debusine/client"
 )
 
 func pid(t *testing.T, part string) int {
@@ -60,4 +62,17 @@ func alive(pid int) bool {
 	}
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && !strings.Contains(string(raw), ") Z ")
+}
+
+// logOf reads the whole log of a work request as it is now.
+func logOf(t *testing.T, c *client.Client, id int64) (string, error) {
+	t.Helper()
+	var log strings.Builder
+	for offset := int64(0); ; {
+		n, complete, err := c.WorkRequestLog(t.Context(), id, offset, &log)
+		if err != nil || n == 0 || complete {
+			return log.String(), err
+		}
+		offset += n
+	}
 }
