@@ -76,3 +76,12 @@ func logOf(t *testing.T, c *client.Client, id int64) (string, error) {
 		offset += n
 	}
 }
+
+// signal sends a signal to the worker alone, by name.
+func (m *machine) signal(t *testing.T, name string) {
+	t.Helper()
+	number := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1}[name]
+	if err := m.cmd.Process.Signal(number); err != nil {
+		t.Fatal(err)
+	}
+}
