@@ -246,7 +246,7 @@ func TestAFailureIsReducedToAFixedListAndAShortText(t *testing.T) {
 	}
 	var described *client.ActivityExecutionDescription
 	within(t, 5*time.Second, "Temporal has the failure", func() bool {
-		described, err = h.Describe(t.Context(), client.DescribeActivityOptions{})
+		described, err = h.Describe(t.Context(), client.DescribeActivityOptions{IncludeLastFailure: true})
 		must(t, err)
 		return described.RawResponse.GetInfo().GetLastFailure() != nil
 	})

@@ -111,7 +111,8 @@ func (g *Gateway) refuseUnknown(_ any, stream grpc.ServerStream) error {
 	return err
 }
 
-// refused counts and logs, at most once a second for each worker or address.
+// refused counts and logs: the same of one worker, or of one address, at most
+// once a second.
 func (g *Gateway) refused(ctx context.Context, worker, method string, err error) {
 	g.counts.refused.Add(1)
 	from := ""
@@ -122,7 +123,7 @@ func (g *Gateway) refused(ctx context.Context, worker, method string, err error)
 	if key == "" {
 		key, _, _ = strings.Cut(from, ":")
 	}
-	g.quietly("refused "+key, "a call of a worker was refused", "worker", worker, "from", from, "call", fmt.Sprintf("%.120q", method), "error", err)
+	g.quietly("refused "+key+err.Error(), "a call of a worker was refused", "worker", worker, "from", from, "call", fmt.Sprintf("%.120q", method), "error", err)
 }
 
 // quietly warns, of one matter at most once a second.
