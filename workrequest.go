@@ -102,6 +102,8 @@ type WorkRequest struct {
 	MissingTags       []string // of a pending one that no enabled worker can take
 	NoWorkerCanTake   bool
 	UnmetWorkerDemand []string // tags that machines demand and this work lacks
+	HasLog            bool     // of the newest attempt, while it runs
+	LogArtifact       *int64   // the build log that it left
 }
 
 // Priority is the effective one: higher goes first.

@@ -34,6 +34,12 @@ func (db *DB) Collection(ctx context.Context, workspace int64, category, name st
 	return c, fault(err, fmt.Sprintf("collection %s@%s", name, category))
 }
 
+// CollectionByID gives a collection of a workspace by its number.
+func (db *DB) CollectionByID(ctx context.Context, workspace, id int64) (debusine.Collection, error) {
+	c, err := scanCollection(db.pool.QueryRow(ctx, collectionSQL+`WHERE c.workspace_id = $1 AND c.id = $2`, workspace, id))
+	return c, fault(err, fmt.Sprintf("collection %d", id))
+}
+
 // CreateCollection makes an empty collection.
 func (db *DB) CreateCollection(ctx context.Context, workspace int64, category, name string, data json.RawMessage) error {
 	if err := debusine.CheckCollection(category, name); err != nil {
@@ -45,16 +51,19 @@ func (db *DB) CreateCollection(ctx context.Context, workspace int64, category, n
 
 // ItemFilter chooses items of a collection. Zero values choose all active ones.
 type ItemFilter struct {
-	Name   string
-	Before int64 // ids below this: the cursor
+	Name     string
+	Prefix   string // of the name
+	Category string
+	Before   int64 // ids below this: the cursor
 }
 
 // Items lists the active items of a collection, newest first.
 func (db *DB) Items(ctx context.Context, collection int64, f ItemFilter, limit int) ([]debusine.CollectionItem, error) {
 	rows, err := db.pool.Query(ctx, `
 		SELECT `+itemColumns+` FROM collection_items i
-		 WHERE i.collection_id = $1 AND i.removed_at IS NULL AND ($2 = '' OR i.name = $2) AND ($3 = 0 OR i.id < $3) ORDER BY i.id DESC LIMIT $4`,
-		collection, f.Name, f.Before, limit)
+		 WHERE i.collection_id = $1 AND i.removed_at IS NULL AND ($2 = '' OR i.name = $2) AND ($3 = 0 OR i.id < $3)
+		   AND starts_with(i.name, $4) AND ($5 = '' OR i.category = $5) ORDER BY i.id DESC LIMIT $6`,
+		collection, f.Name, f.Before, f.Prefix, f.Category, limit)
 	if err != nil {
 		return nil, err
 	}

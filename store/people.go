@@ -284,3 +284,11 @@ func grantFault(err error, roles string) error {
 	}
 	return err
 }
+
+// WorkspaceByID gives a workspace by its number.
+func (db *DB) WorkspaceByID(ctx context.Context, id int64) (w debusine.Workspace, err error) {
+	err = db.pool.QueryRow(ctx, `
+		SELECT w.id, s.name, s.id, w.name, w.public, w.default_expiration_delay FROM workspaces w JOIN scopes s ON s.id = w.scope_id WHERE w.id = $1`, id).
+		Scan(&w.ID, &w.Scope, &w.ScopeID, &w.Name, &w.Public, &w.DefaultExpirationDelay)
+	return w, fault(err, fmt.Sprintf("workspace %d", id))
+}

@@ -1,0 +1,82 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"debusine"
+	"debusine/api"
+	"debusine/store"
+	"debusine/task"
+)
+
+// begin answers a worker that was given a task: run it, or not.
+func (s *Server) begin(c *call) error {
+	var in api.Begin
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	id, err := c.number("id", "work request")
+	if err != nil {
+		return err
+	}
+	if err := c.allow(debusine.Resource{}); err != nil {
+		return err
+	}
+	worker, err := s.db.Worker(c.ctx(), c.who.WorkerID)
+	if err != nil {
+		return err
+	}
+	b, err := s.engine.Begin(c.ctx(), worker, id, in.TaskToken)
+	if err != nil {
+		return err
+	}
+	return c.reply(beginAnswer(b))
+}
+
+func beginAnswer(b store.Beginning) api.BeginAnswer {
+	out := api.BeginAnswer{Decision: string(b.Verdict), Reason: b.Reason}
+	if b.Verdict != store.RunIt {
+		return out
+	}
+	out.Token, out.Attempt, out.TaskName, out.TaskData, out.DynamicData, out.Workspace = b.Secret, b.Number, b.TaskName, b.Data, b.Dynamic, b.Workspace
+	limit := 12 * time.Hour
+	if d, err := task.WorkerTask(b.TaskName); err == nil {
+		limit = d.Limit
+	}
+	out.LimitSeconds = int64(limit.Seconds())
+	return out
+}
+
+// longestOutput of a task, in bytes of JSON.
+const longestOutput = 256 << 10
+
+func (s *Server) complete(c *call) error {
+	var in api.Complete
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	result, err := debusine.ParseResult(in.Result)
+	if err != nil {
+		return err
+	}
+	var output map[string]json.RawMessage
+	if len(in.OutputData) > longestOutput {
+		return debusine.Invalidf("output_data has %d bytes, %d are allowed", len(in.OutputData), longestOutput)
+	}
+	if len(in.OutputData) > 0 && json.Unmarshal(in.OutputData, &output) != nil {
+		return debusine.Invalid{What: "output_data must be an object", Per: map[string]string{"output_data": "not an object"}}
+	}
+	if output == nil {
+		in.OutputData = json.RawMessage("{}")
+	}
+	if err := s.engine.Complete(c.ctx(), w.ID, c.who.AttemptID, result, in.OutputData); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusOK) // as Debusine: 200 and no body
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"net/http"
+
+	"debusine"
+	"debusine/api"
+)
+
+// base10 is where Debusine's API lives.
+const base10 = "/api/1.0/"
+
+// routes is every address that this server answers: method, path, the right
+// that it asks for, the handler, what it is for, what goes in and what comes
+// out. Paths and payloads are Debusine's; what is ours alone says so.
+func (s *Server) routes() []route {
+	const (
+		get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+		ok, created, gone          = http.StatusOK, http.StatusCreated, http.StatusNoContent
+	)
+	list := []route{
+		{get, "whoami/", debusine.Anything, s.whoami, "who the token is", nil, api.Whoami{}, ok, false},
+		{get, "service-status/", debusine.Anything, s.serviceStatus, "queues and workers at a glance", nil, api.ServiceStatus{}, ok, false},
+
+		{get, "work-request/", debusine.ReadOwn, s.listWorkRequests, "list work requests, newest first; filters: ids, status, result, task_type, task_name, root_only, parent, workflow_root, workspace", nil, api.Page[api.WorkRequest]{}, ok, false},
+		{post, "work-request/", debusine.CreateWorkRequest, s.createWorkRequest, "create a work request that stands alone", api.WorkRequestCreate{}, api.WorkRequest{}, ok, false},
+		{get, "work-request/:id/", debusine.ReadWorkRequest, s.showWorkRequest, "show a work request", nil, api.WorkRequest{}, ok, false},
+		{patch, "work-request/:id/", debusine.SetPriority, s.patchWorkRequest, "change the priority", api.WorkRequestPatch{}, api.WorkRequest{}, ok, false},
+		{post, "work-request/:id/abort/", debusine.AbortWorkRequest, s.abortWorkRequest, "abort it and all below it", nil, api.WorkRequest{}, ok, false},
+		{post, "work-request/:id/retry/", debusine.RetryWorkRequest, s.retryWorkRequest, "give it another go", nil, api.WorkRequest{}, ok, false},
+		{get, "work-request/:id/log/", debusine.ReadWorkRequest, s.showLog, "a piece of the live log from ?offset=; ours", nil, nil, ok, false},
+		{post, "work-request/:id/log/", debusine.AppendWorkLog, s.appendLog, "append to the live log at ?offset=; ours, for workers", nil, nil, gone, false},
+		{post, "work-request/:id/begin/", debusine.BeginWork, s.begin, "may this task be run? ours, for workers", api.Begin{}, api.BeginAnswer{}, ok, false},
+		{put, "work-request/:id/completed/", debusine.CompleteWork, s.complete, "record how it ended; for workers", api.Complete{}, nil, ok, false},
+		{post, "workflow/", debusine.StartWorkflow, s.startWorkflow, "start a workflow", api.WorkflowCreate{}, api.WorkRequest{}, created, false},
+
+		{get, "workflow-template/:workspace/", debusine.ReadWorkspace, s.listTemplates, "list workflow templates", nil, api.Page[api.WorkflowTemplate]{}, ok, false},
+		{post, "workflow-template/:workspace/", debusine.ConfigureSpace, s.createTemplate, "create a workflow template", api.WorkflowTemplate{}, api.WorkflowTemplate{}, created, false},
+		{get, "workflow-template/:workspace/:template/", debusine.ReadWorkspace, s.showTemplate, "show a workflow template, by name or number", nil, api.WorkflowTemplate{}, ok, false},
+		{patch, "workflow-template/:workspace/:template/", debusine.ConfigureSpace, s.patchTemplate, "change a workflow template", api.WorkflowTemplate{}, api.WorkflowTemplate{}, ok, false},
+		{del, "workflow-template/:workspace/:template/", debusine.ConfigureSpace, s.deleteTemplate, "delete a workflow template", nil, nil, gone, false},
+
+		{get, "artifact/", debusine.ReadOwn, s.listArtifacts, "list artifacts, newest first; filters: workspace, category, work_request; ours", nil, api.Page[api.Artifact]{}, ok, false},
+		{post, "artifact/", debusine.CreateArtifact, s.createArtifact, "announce an artifact", api.ArtifactCreate{}, api.Artifact{}, created, false},
+		{get, "artifact/:id/", debusine.ReadArtifact, s.showArtifact, "show an artifact; ?archive=tar.gz downloads it", nil, api.Artifact{}, ok, false},
+		{get, "artifact/:workspace/:id/", debusine.ReadArtifact, s.showArtifact, "show an artifact of a workspace", nil, api.Artifact{}, ok, false},
+		{get, "artifact/:id/files/*", debusine.ReadArtifact, s.downloadFile, "download a file; ranges", nil, nil, ok, true},
+		{put, "artifact/:id/files/*", debusine.UploadFile, s.uploadFile, "upload a file; Content-Range resumes", nil, nil, created, true},
+		{get, "artifact-relation/", debusine.ReadArtifact, s.listRelations, "list relations of ?artifact= or ?target_artifact=", nil, []api.Relation{}, ok, false},
+		{post, "artifact-relation/", debusine.CreateRelation, s.createRelation, "join two artifacts", api.Relation{}, api.Relation{}, created, false},
+		{del, "artifact-relation/:id/", debusine.DeleteRelation, s.deleteRelation, "take a relation away", nil, nil, gone, false},
+
+		{get, "collection/:workspace/", debusine.ReadWorkspace, s.listCollections, "list collections", nil, api.Page[api.Collection]{}, ok, false},
+		{post, "collection/:workspace/", debusine.ConfigureSpace, s.createCollection, "create a collection", api.Collection{}, api.Collection{}, created, false},
+		{get, "collection/:workspace/:category/", debusine.ReadWorkspace, s.showCollectionByID, "show a collection by its number", nil, api.Collection{}, ok, false},
+		{get, "collection/:workspace/:category/:name/", debusine.ReadWorkspace, s.showCollection, "show a collection", nil, api.Collection{}, ok, false},
+		{get, "collection/:workspace/:category/:name/item/", debusine.ReadWorkspace, s.listItems, "list active items; filters: name, name__startswith, category", nil, api.Page[api.CollectionItem]{}, ok, false},
+		{post, "collection/:workspace/:category/:name/item/", debusine.ConfigureSpace, s.addItem, "add an artifact; ?replace=1 takes the place of the one of that name; ours", api.CollectionItemCreate{}, api.CollectionItem{}, created, false},
+		{get, "collection/:workspace/:category/:name/item/:item/", debusine.ReadWorkspace, s.showItem, "show an item", nil, api.CollectionItem{}, ok, false},
+		{del, "collection/:workspace/:category/:name/item/:item/", debusine.ConfigureSpace, s.removeItem, "take an item out", nil, nil, gone, false},
+		{post, "lookup/single/", debusine.ReadWorkspace, s.lookupSingle, "what a lookup comes to", api.LookupSingle{}, api.LookupResult{}, ok, false},
+
+		{get, "worker/", debusine.ReadWorkers, s.listWorkers, "list workers; ours", nil, api.Page[api.Worker]{}, ok, false},
+		{post, "worker/register/", debusine.RegisterWorker, s.registerWorker, "register a worker", api.WorkerRegister{}, api.WorkerRegistered{}, created, false},
+		{put, "worker/dynamic-metadata/", debusine.TellMetadata, s.tellMetadata, "tell what the machine is; answers where to poll", api.WorkerMetadata{}, api.WorkerHello{}, ok, false},
+	}
+	for i := range list {
+		list[i].path = base10 + list[i].path
+	}
+	return append(list, route{get, "/api/openapi.json", debusine.Anything, s.openAPI, "this description", nil, nil, ok, false})
+}

@@ -1,0 +1,369 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"debusine"
+	"debusine/api"
+	"debusine/store"
+	"debusine/task"
+)
+
+func (s *Server) createWorkRequest(c *call) error {
+	var in api.WorkRequestCreate
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	w, err := s.workspace(c, in.Workspace)
+	if err != nil {
+		return err
+	}
+	if in.TaskType != "" && in.TaskType != string(debusine.WorkerTask) {
+		return debusine.WithHint(debusine.Invalidf("task_type must be Worker, not %.80q", in.TaskType), "workflows are started with POST workflow/")
+	}
+	if in.PriorityBase > 0 {
+		if err := c.allowVerb(debusine.RaisePriority, resourceOf(w)); err != nil {
+			return err
+		}
+	}
+	if err := noReactions(in.EventReactions); err != nil {
+		return err
+	}
+	id, err := s.engine.Create(c.ctx(), store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: debusine.WorkerTask, TaskName: in.TaskName,
+		Data: in.TaskData, Priority: in.PriorityBase})
+	if err != nil {
+		return err
+	}
+	return s.replyWorkRequest(c, id)
+}
+
+// noReactions: of those, users may only ask for notifications, and there are
+// none yet.
+func noReactions(raw json.RawMessage) error {
+	var events map[string][]json.RawMessage
+	if len(raw) == 0 || json.Unmarshal(raw, &events) == nil {
+		n := 0
+		for _, actions := range events {
+			n += len(actions)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+	return debusine.Invalid{What: "event_reactions are not for users to give", Hint: "leave them out", Per: map[string]string{"event_reactions": "not allowed"}}
+}
+
+func (s *Server) startWorkflow(c *call) error {
+	var in api.WorkflowCreate
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	if (in.TemplateName == "") == (in.TaskName == "") {
+		return debusine.Invalidf("give either template_name or task_name")
+	}
+	w, on, err := s.findWorkspace(c, in.Workspace)
+	if err != nil {
+		return err
+	}
+	n := store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: debusine.WorkflowTask, TaskName: in.TaskName}
+	data := in.TaskData
+	if in.TaskName != "" {
+		err = c.allowVerb(debusine.StartBareWorkflow, on)
+	} else {
+		data, err = s.fromTemplate(c, on, in, &n)
+	}
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		data = map[string]json.RawMessage{}
+	}
+	if n.Data, err = json.Marshal(data); err != nil {
+		return fmt.Errorf("writing the workflow's data: %w", err)
+	}
+	id, err := s.engine.StartWorkflow(c.ctx(), n)
+	if err != nil {
+		return err
+	}
+	return s.replyWorkRequest(c, id)
+}
+
+// fromTemplate asks for the right to the template and merges its parameters.
+func (s *Server) fromTemplate(c *call, on debusine.Resource, in api.WorkflowCreate, n *store.New) (map[string]json.RawMessage, error) {
+	// Who may not see the workspace must not learn which templates it has.
+	if !c.who.Sees(on) {
+		return nil, c.allow(on)
+	}
+	t, err := s.db.Template(c.ctx(), on.Workspace, in.TemplateName)
+	if err != nil {
+		return nil, err
+	}
+	on.What, on.Restricted = fmt.Sprintf("workflow template %q", t.Name), t.Restricted
+	if err := c.allow(on); err != nil {
+		return nil, err
+	}
+	n.TaskName, n.Template, n.Priority = t.TaskName, &t.ID, t.Priority
+	return t.Merge(in.TaskData)
+}
+
+func (s *Server) showWorkRequest(c *call) error {
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	out, err := s.showOne(c, w)
+	if err != nil {
+		return err
+	}
+	return c.reply(out)
+}
+
+// workRequest reads the one that the path names and asks for the route's right.
+func (s *Server) workRequest(c *call) (debusine.WorkRequest, error) {
+	id, err := c.number("id", "work request")
+	if err != nil {
+		return debusine.WorkRequest{}, err
+	}
+	w, on, err := s.db.WorkRequest(c.ctx(), id)
+	if err != nil {
+		return w, err
+	}
+	return w, c.allow(on)
+}
+
+// replyWorkRequest answers with a work request of which the caller has just
+// done something.
+func (s *Server) replyWorkRequest(c *call, id int64) error {
+	w, _, err := s.db.WorkRequest(c.ctx(), id)
+	if err != nil {
+		return err
+	}
+	out, err := s.showOne(c, w)
+	if err != nil {
+		return err
+	}
+	return c.reply(out)
+}
+
+func (s *Server) listWorkRequests(c *call) error {
+	if err := c.allow(debusine.Resource{}); err != nil {
+		return err
+	}
+	p, err := c.paging()
+	if err != nil {
+		return err
+	}
+	f, err := workRequestFilter(c)
+	if err != nil {
+		return err
+	}
+	f.Before = p.before
+	list, err := s.db.WorkRequests(c.ctx(), c.user(), f, p.size+1)
+	if err != nil {
+		return err
+	}
+	var broken error
+	out := page(c, s, p, list, func(w debusine.WorkRequest) int64 { return w.ID }, func(w debusine.WorkRequest) api.WorkRequest {
+		one, err := s.showOne(c, w)
+		if err != nil {
+			broken = err
+		}
+		return one
+	})
+	if broken != nil {
+		return broken
+	}
+	return c.reply(out)
+}
+
+func workRequestFilter(c *call) (f store.WorkRequestFilter, err error) {
+	f = store.WorkRequestFilter{Scope: c.Request().Header.Get("X-Debusine-Scope"), Workspace: c.QueryParam("workspace"), Status: c.QueryParam("status"),
+		Result: c.QueryParam("result"), TaskType: c.QueryParam("task_type"), TaskName: task.Canonical(c.QueryParam("task_name"))}
+	f.RootOnly = c.QueryParam("root_only") == "true" || c.QueryParam("root_only") == "1"
+	if text := c.QueryParam("ids"); text != "" {
+		f.IDs = []int64{}
+		for _, word := range strings.Split(text, ",") {
+			n, err := strconv.ParseInt(word, 10, 64)
+			if err != nil || len(f.IDs) > 1000 {
+				return f, debusine.Invalid{What: "ids must be numbers with commas between them", Per: map[string]string{"ids": "not numbers"}}
+			}
+			f.IDs = append(f.IDs, n)
+		}
+	}
+	if f.Parent, err = c.query("parent"); err != nil {
+		return f, err
+	}
+	f.Root, err = c.query("workflow_root")
+	return f, err
+}
+
+func (s *Server) patchWorkRequest(c *call) error {
+	var in api.WorkRequestPatch
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	if in.PriorityAdjustment == nil {
+		return debusine.Invalidf("priority_adjustment is missing")
+	}
+	if *in.PriorityAdjustment > 0 {
+		if err := c.allowVerb(debusine.RaisePriority, debusine.Resource{}); err != nil {
+			return err
+		}
+	}
+	if *in.PriorityAdjustment > 1000 || *in.PriorityAdjustment < -1000 {
+		return debusine.Invalidf("priority_adjustment must lie between -1000 and 1000")
+	}
+	if err := s.db.SetPriorityAdjustment(c.ctx(), w.ID, *in.PriorityAdjustment); err != nil {
+		return err
+	}
+	return s.replyWorkRequest(c, w.ID)
+}
+
+func (s *Server) abortWorkRequest(c *call) error {
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.Abort(c.ctx(), w.ID, c.who.UserID); err != nil {
+		return err
+	}
+	return s.replyWorkRequest(c, w.ID)
+}
+
+func (s *Server) retryWorkRequest(c *call) error {
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	id, err := s.engine.Retry(c.ctx(), w.ID, c.who.UserID)
+	if err != nil {
+		return err
+	}
+	return s.replyWorkRequest(c, id)
+}
+
+// showOne is a work request as everybody sees it.
+func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, error) {
+	if err := s.missingTags(c.ctx(), &w); err != nil {
+		return api.WorkRequest{}, err
+	}
+	out := api.WorkRequest{
+		ID: w.ID, URL: s.link(c, "work-request/%d/", w.ID), Parent: w.Parent, WorkflowRoot: w.Root,
+		CreatedAt: w.CreatedAt, PendingAt: w.PendingAt, StartedAt: w.StartedAt, CompletedAt: w.CompletedAt,
+		CreatedBy: w.CreatedBy, AbortedBy: w.AbortedBy, Status: string(w.Status), Result: string(w.Result),
+		Worker: w.WorkerID, WorkerName: w.Worker, Attempt: w.Attempt, TaskType: string(w.TaskType), TaskName: w.TaskName,
+		TaskData: w.TaskData, ConfiguredTaskData: w.ConfiguredData, DynamicTaskData: orNull(w.DynamicData),
+		PriorityBase: w.PriorityBase, PriorityAdjustment: w.PriorityAdjust, OutputData: w.OutputData, WorkflowData: w.WorkflowData,
+		Step: w.Step, Template: w.Template, Artifacts: notNil(w.Artifacts), Scope: w.Scope, Workspace: w.Workspace,
+		Supersedes: w.Supersedes, SupersededBy: w.SupersededBy, TagsProvided: notNil(w.TagsProvided), TagsRequired: notNil(w.TagsRequired),
+		Queue: w.Queue, MissingTags: w.MissingTags, WaitingReason: waitingReason(w),
+		TemporalID: w.TemporalID, TemporalURL: s.temporalURL(w), HasLog: w.HasLog, LogArtifact: w.LogArtifact,
+	}
+	if w.StartedAt != nil && w.CompletedAt != nil {
+		seconds := w.CompletedAt.Sub(*w.StartedAt).Seconds()
+		out.Duration = &seconds
+	}
+	return out, nil
+}
+
+// waitingReason says in a sentence why a pending work request does not begin.
+func waitingReason(w debusine.WorkRequest) string {
+	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask {
+		return ""
+	}
+	switch {
+	case w.NoWorkerCanTake && len(w.MissingTags) > 0:
+		return "no enabled worker can take this: the nearest one lacks " + strings.Join(w.MissingTags, ", ")
+	case w.NoWorkerCanTake && len(w.UnmetWorkerDemand) > 0:
+		return "no enabled worker can take this: the nearest one is kept for work with " + strings.Join(w.UnmetWorkerDemand, ", ")
+	case w.NoWorkerCanTake:
+		return "no enabled worker can take this"
+	}
+	return "waits for a worker to be free"
+}
+
+// temporalURL leads to the run in the Web UI.
+func (s *Server) temporalURL(w debusine.WorkRequest) string {
+	if s.options.UIURL == "" || w.TemporalID == "" {
+		return ""
+	}
+	kind := "workflows"
+	if strings.HasPrefix(w.TemporalID, "wr/") {
+		kind = "activities"
+	}
+	address := strings.TrimRight(s.options.UIURL, "/") + "/namespaces/" + url.PathEscape(s.options.Namespace) + "/" + kind + "/" + url.PathEscape(w.TemporalID)
+	if w.TemporalRunID != "" {
+		address += "/" + url.PathEscape(w.TemporalRunID)
+	}
+	return address
+}
+
+// orNull: Debusine gives null where nothing is known yet.
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func (s *Server) showLog(c *call) error {
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	offset, err := c.query("offset")
+	if err != nil {
+		return err
+	}
+	chunk, err := s.db.Log(c.ctx(), w.ID, offset)
+	if err != nil {
+		return err
+	}
+	// The row was read first: a log of one that had ended then is complete.
+	header := c.Response().Header()
+	header.Set("Debusine-Log-Complete", strconv.FormatBool(w.Status.Ended() && len(chunk) == 0))
+	if w.LogArtifact != nil {
+		header.Set("Debusine-Log-Artifact", strconv.FormatInt(*w.LogArtifact, 10))
+	}
+	header.Set("X-Content-Type-Options", "nosniff")
+	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", bytes.ToValidUTF8(chunk, []byte("?")))
+}
+
+// longestPiece of a log, in bytes: the schema's own bound.
+const longestPiece = 1 << 20
+
+func (s *Server) appendLog(c *call) error {
+	w, err := s.workRequest(c)
+	if err != nil {
+		return err
+	}
+	offset, err := c.query("offset")
+	if err != nil {
+		return err
+	}
+	chunk, err := c.body(longestPiece)
+	if err != nil {
+		return err
+	}
+	if err := s.db.AppendLog(c.ctx(), w.ID, c.who.AttemptID, offset, chunk); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
