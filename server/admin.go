@@ -1,0 +1,297 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"gopkg.in/yaml.v3"
+
+	"debusine"
+	"debusine/store"
+)
+
+// AdminCommand is `debusine admin`: management, straight on the database, so
+// that the first user can be made. Secrets stand alone on the last line of the
+// standard output.
+func AdminCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "admin",
+		Usage: "manage users, tokens, workspaces and workers, on the server's database",
+		Flags: []cli.Flag{
+			text("database", "the server's PostgreSQL at `DSN`", "", false),
+			text("state", "the state folder `DIR` of `debusine standalone`, instead of --database", "", false),
+		},
+		Subcommands: []*cli.Command{userCommand(), tokenCommand(), scopeCommand(), workspaceCommand(), groupCommand(), workerCommand(), gateCommand()},
+	}
+}
+
+// verb is a command of one object. It gets the open database.
+func verb(name, arguments, usage string, least int, do func(*cli.Context, *store.DB) error, flags ...cli.Flag) *cli.Command {
+	return &cli.Command{Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
+		if c.NArg() < least {
+			return cli.Exit(fmt.Sprintf("debusine admin … %s needs %s\nhint: flags stand before names", name, arguments), 2)
+		}
+		dsn, err := adminDSN(c)
+		if err != nil {
+			return err
+		}
+		db, err := store.Open(c.Context, dsn, "")
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return advise(do(c, db))
+	}}
+}
+
+// advise puts a fault's hint under it.
+func advise(err error) error {
+	if err == nil {
+		return nil
+	}
+	if p := problem(err); p.Hint != "" {
+		return cli.Exit(err.Error()+"\nhint: "+p.Hint, 1)
+	}
+	return err
+}
+
+func adminDSN(c *cli.Context) (string, error) {
+	if dsn := c.String("database"); dsn != "" {
+		return dsn, nil
+	}
+	state := c.String("state")
+	if state == "" {
+		return "", cli.Exit("which database?\nhint: debusine admin --database DSN …, or --state DIR for a debusine standalone", 2)
+	}
+	raw, err := os.ReadFile(filepath.Join(state, "server.dsn"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", cli.Exit(state+" is not the state folder of a debusine standalone that has started", 3)
+	}
+	return strings.TrimSpace(string(raw)), err
+}
+
+// table prints rows under a head.
+func table(c *cli.Context, head string, rows func(add func(cells ...any))) error {
+	w := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(head, " ", "\t"))
+	rows(func(cells ...any) {
+		words := make([]string, len(cells))
+		for i, cell := range cells {
+			words[i] = fmt.Sprint(cell)
+		}
+		fmt.Fprintln(w, strings.Join(words, "\t"))
+	})
+	return w.Flush()
+}
+
+func userCommand() *cli.Command {
+	return &cli.Command{Name: "user", Usage: "people and programs", Subcommands: []*cli.Command{
+		verb("create", "NAME [EMAIL]", "make a user; the first one owns the scope debusine", 1, func(c *cli.Context, db *store.DB) error {
+			owner, err := db.CreateUser(c.Context, c.Args().Get(0), c.Args().Get(1), c.Bool("owner"))
+			if err == nil && owner {
+				fmt.Fprintln(c.App.Writer, c.Args().Get(0), "is an owner of the scope debusine")
+			}
+			return err
+		}, &cli.BoolFlag{Name: "owner", Usage: "also make it an owner of the scope debusine"}),
+		verb("list", "", "list users", 0, func(c *cli.Context, db *store.DB) error {
+			users, err := db.Users(c.Context)
+			if err != nil {
+				return err
+			}
+			return table(c, "NAME EMAIL ACTIVE SUPERUSER", func(add func(...any)) {
+				for _, u := range users {
+					add(u.Username, u.Email, u.Active, u.Superuser)
+				}
+			})
+		}),
+		verb("manage", "NAME", "change a user", 1, func(c *cli.Context, db *store.DB) error {
+			return db.SetUser(c.Context, c.Args().First(), given(c, "active"), given(c, "superuser"))
+		}, &cli.BoolFlag{Name: "active", Usage: "its tokens work; --active=false stops them"}, &cli.BoolFlag{Name: "superuser", Usage: "may everything"}),
+	}}
+}
+
+// given is a flag's value if it was given at all.
+func given(c *cli.Context, name string) *bool {
+	if !c.IsSet(name) {
+		return nil
+	}
+	v := c.Bool(name)
+	return &v
+}
+
+func tokenCommand() *cli.Command {
+	return &cli.Command{Name: "token", Usage: "credentials", Subcommands: []*cli.Command{
+		verb("create", "", "make a token and print its secret, which is kept nowhere", 0, func(c *cli.Context, db *store.DB) error {
+			var expire *time.Time
+			if d := c.Duration("expire"); d > 0 {
+				at := time.Now().Add(d)
+				expire = &at
+			}
+			secret, err := "", error(nil)
+			switch user := c.String("user"); {
+			case user != "":
+				secret, err = db.CreateUserToken(c.Context, user, c.String("comment"), expire)
+			case c.Bool("worker-activation"):
+				secret, err = db.CreateActivationToken(c.Context, c.String("comment"), expire)
+			default:
+				return cli.Exit("for whom?\nhint: --user NAME or --worker-activation", 2)
+			}
+			if err == nil {
+				fmt.Fprintln(c.App.Writer, secret)
+			}
+			return err
+		}, &cli.StringFlag{Name: "user", Usage: "for the user `NAME`"}, &cli.BoolFlag{Name: "worker-activation", Usage: "with it, one new worker enables itself"},
+			&cli.StringFlag{Name: "comment", Usage: "what it is for"}, &cli.DurationFlag{Name: "expire", Usage: "it is void after `DURATION` (default: never)"}),
+		verb("list", "[USER]", "list tokens", 0, func(c *cli.Context, db *store.DB) error {
+			tokens, err := db.Tokens(c.Context, c.Args().First())
+			if err != nil {
+				return err
+			}
+			return table(c, "ID TYPE USER WORKER ENABLED EXPIRES COMMENT", func(add func(...any)) {
+				for _, t := range tokens {
+					expires := "never"
+					if t.ExpireAt != nil {
+						expires = t.ExpireAt.Format(time.RFC3339)
+					}
+					add(t.ID, t.Type, t.User, t.Worker, t.Enabled, expires, t.Comment)
+				}
+			})
+		}),
+		verb("delete", "ID", "make a token void", 1, func(c *cli.Context, db *store.DB) error {
+			var id int64
+			if _, err := fmt.Sscan(c.Args().First(), &id); err != nil {
+				return cli.Exit("a token is named by its number\nhint: debusine admin token list", 2)
+			}
+			return db.DeleteToken(c.Context, id)
+		}),
+	}}
+}
+
+func scopeCommand() *cli.Command {
+	return &cli.Command{Name: "scope", Usage: "tenants", Subcommands: []*cli.Command{
+		verb("create", "NAME [LABEL]", "make a scope with the groups Members and Owners", 1, func(c *cli.Context, db *store.DB) error {
+			return db.CreateScope(c.Context, c.Args().Get(0), c.Args().Get(1))
+		}),
+		verb("list", "", "list scopes", 0, func(c *cli.Context, db *store.DB) error {
+			scopes, err := db.Scopes(c.Context)
+			if err != nil {
+				return err
+			}
+			return table(c, "NAME LABEL PUBLIC", func(add func(...any)) {
+				for _, s := range scopes {
+					add(s.Name, s.Label, s.Public)
+				}
+			})
+		}),
+		verb("grant-role", "SCOPE GROUP ROLE", "give a group the role owner or observer", 3, func(c *cli.Context, db *store.DB) error {
+			return db.Grant(c.Context, c.Args().Get(0), "", c.Args().Get(1), c.Args().Get(2))
+		}),
+	}}
+}
+
+// inScope splits SCOPE/NAME; the scope is debusine where none is given.
+func inScope(name string) (scope, rest string) {
+	if scope, rest, ok := strings.Cut(name, "/"); ok {
+		return scope, rest
+	}
+	return "debusine", name
+}
+
+func workspaceCommand() *cli.Command {
+	return &cli.Command{Name: "workspace", Usage: "where artifacts and work requests live; named [SCOPE/]WORKSPACE", Subcommands: []*cli.Command{
+		verb("create", "WORKSPACE", "make a workspace", 1, func(c *cli.Context, db *store.DB) error {
+			scope, name := inScope(c.Args().First())
+			return db.CreateWorkspace(c.Context, scope, name, c.Bool("public"))
+		}, &cli.BoolFlag{Name: "public", Usage: "everybody may see it, without a token too"}),
+		verb("list", "", "list workspaces", 0, func(c *cli.Context, db *store.DB) error {
+			list, err := db.Workspaces(c.Context)
+			if err != nil {
+				return err
+			}
+			return table(c, "NAME PUBLIC", func(add func(...any)) {
+				for _, w := range list {
+					add(w.Scope+"/"+w.Name, w.Public)
+				}
+			})
+		}),
+		verb("grant-role", "WORKSPACE GROUP ROLE", "give a group of the scope the role owner, contributor or viewer", 3, func(c *cli.Context, db *store.DB) error {
+			scope, name := inScope(c.Args().Get(0))
+			return db.Grant(c.Context, scope, name, c.Args().Get(1), c.Args().Get(2))
+		}),
+	}}
+}
+
+func groupCommand() *cli.Command {
+	return &cli.Command{Name: "group", Usage: "who holds roles; named [SCOPE/]GROUP", Subcommands: []*cli.Command{
+		verb("create", "GROUP", "make a group", 1, func(c *cli.Context, db *store.DB) error {
+			scope, name := inScope(c.Args().First())
+			return db.CreateGroup(c.Context, scope, name)
+		}),
+		verb("members", "GROUP", "list members, after adding and removing some", 1, func(c *cli.Context, db *store.DB) error {
+			scope, name := inScope(c.Args().First())
+			members, err := db.ChangeMembers(c.Context, scope, name, c.StringSlice("add"), c.StringSlice("remove"))
+			for _, m := range members {
+				fmt.Fprintln(c.App.Writer, m)
+			}
+			return err
+		}, &cli.StringSliceFlag{Name: "add", Usage: "add the user `NAME`"}, &cli.StringSliceFlag{Name: "remove", Usage: "remove the user `NAME`"}),
+	}}
+}
+
+func gateCommand() *cli.Command {
+	set := func(gate bool) func(*cli.Context, *store.DB) error {
+		return func(c *cli.Context, db *store.DB) error { return db.SetGate(c.Context, c.Args().First(), gate) }
+	}
+	return &cli.Command{Name: "gate", Usage: "tags of work that get queues of their own, for machines that are kept for it", Subcommands: []*cli.Command{
+		verb("add", "TAG", "declare a tag to be a gate, such as task:workspace:debusine:security", 1, set(true)),
+		verb("remove", "TAG", "it is no gate any more", 1, set(false)),
+		verb("list", "", "list gates", 0, func(c *cli.Context, db *store.DB) error {
+			gates, err := db.Gates(c.Context)
+			for _, g := range gates {
+				fmt.Fprintln(c.App.Writer, g)
+			}
+			return err
+		}),
+	}}
+}
+
+// readMetadata reads a YAML file of static metadata.
+func readMetadata(name string) (map[string]any, error) {
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the metadata: %w", err)
+	}
+	data := map[string]any{}
+	if err := yaml.Unmarshal(raw, &data); err != nil {
+		return nil, debusine.Invalidf("%s is not a YAML mapping: %v", name, err)
+	}
+	return data, nil
+}
+
+// asYAML is what edit-metadata shows.
+func asYAML(data map[string]any) (string, error) {
+	// Numbers came as JSON's.
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return "", err
+	}
+	var plain any
+	if err := yaml.Unmarshal(raw, &plain); err != nil {
+		return "", err
+	}
+	out, err := yaml.Marshal(plain)
+	return string(out), err
+}
+
+func namedWorker(ctx context.Context, db *store.DB, c *cli.Context) (debusine.Worker, error) {
+	return db.WorkerNamed(ctx, c.Args().First())
+}

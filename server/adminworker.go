@@ -1,0 +1,143 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"debusine"
+	"debusine/store"
+	"debusine/task"
+)
+
+func workerCommand() *cli.Command {
+	return &cli.Command{Name: "worker", Usage: "build machines", Subcommands: []*cli.Command{
+		verb("create", "NAME", "make a worker and print its token, for its --token-file", 1, createWorker,
+			&cli.BoolFlag{Name: "enable", Usage: "it may take work at once"},
+			&cli.StringFlag{Name: "arch", Usage: "an administrator vouches that it builds for `ARCH`"},
+			&cli.IntFlag{Name: "concurrency", Value: 1, Usage: "it takes `N` work requests at once"}),
+		verb("list", "", "list workers", 0, listWorkers),
+		verb("enable", "NAME", "let a worker take work", 1, enableWorker(true)),
+		verb("disable", "NAME", "take its rights away from a worker, at once", 1, enableWorker(false)),
+		verb("drain", "NAME", "give it nothing new; --drain=false ends that", 1, func(c *cli.Context, db *store.DB) error {
+			w, err := namedWorker(c.Context, db, c)
+			if err != nil {
+				return err
+			}
+			drain := !c.IsSet("drain") || c.Bool("drain")
+			return db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Draining: &drain})
+		}, &cli.BoolFlag{Name: "drain"}),
+		verb("edit-metadata", "NAME", "show or change what administrators say of a worker: provided_tags, required_tags", 1, editMetadata,
+			&cli.StringFlag{Name: "file", Usage: "take all of it from the YAML `FILE`"},
+			&cli.StringSliceFlag{Name: "set", Usage: "`KEY=VALUE`, with commas between several tags; no value takes the key away"}),
+	}}
+}
+
+func createWorker(c *cli.Context, db *store.DB) error {
+	secret := debusine.NewSecret()
+	w, err := db.Register(c.Context, store.Registration{Secret: secret, Name: c.Args().First(), Exact: true, Enabled: c.Bool("enable"), Concurrency: c.Int("concurrency")})
+	if err != nil {
+		return err
+	}
+	if arch := c.String("arch"); arch != "" {
+		if err := setStatic(c, db, w, map[string]any{task.ProvidedTags: []any{"worker:build-arch:" + arch}}); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(c.App.Writer, secret)
+	return nil
+}
+
+func listWorkers(c *cli.Context, db *store.DB) error {
+	workers, err := db.Workers(c.Context)
+	if err != nil {
+		return err
+	}
+	return table(c, "NAME ENABLED HEARD RUNNING TAGS", func(add func(...any)) {
+		for _, w := range workers {
+			heard := "never"
+			if w.HeardAt != nil {
+				heard = time.Since(*w.HeardAt).Round(time.Second).String() + " ago"
+			}
+			add(w.Name, w.Enabled, heard, len(w.Running), strings.Join(w.TagsProvided, " "))
+		}
+	})
+}
+
+func enableWorker(enabled bool) func(*cli.Context, *store.DB) error {
+	return func(c *cli.Context, db *store.DB) error {
+		w, err := namedWorker(c.Context, db, c)
+		if err != nil {
+			return err
+		}
+		return db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Enabled: &enabled})
+	}
+}
+
+func editMetadata(c *cli.Context, db *store.DB) error {
+	w, err := namedWorker(c.Context, db, c)
+	if err != nil {
+		return err
+	}
+	static := maps.Clone(w.Static)
+	if static == nil {
+		static = map[string]any{}
+	}
+	if name := c.String("file"); name != "" {
+		if static, err = readMetadata(name); err != nil {
+			return err
+		}
+	}
+	if err := applySets(static, c.StringSlice("set")); err != nil {
+		return err
+	}
+	if c.IsSet("file") || c.IsSet("set") {
+		return setStatic(c, db, w, static)
+	}
+	out, err := asYAML(static)
+	fmt.Fprint(c.App.Writer, out)
+	return err
+}
+
+// applySets changes keys. The flag has split values at their commas: a word
+// without "=" belongs to the key before it. Tags are lists, the rest words.
+func applySets(static map[string]any, words []string) error {
+	key := ""
+	for _, word := range words {
+		k, value, starts := strings.Cut(word, "=")
+		if !starts && key == "" {
+			return cli.Exit(fmt.Sprintf("--set %s has no =\nhint: --set provided_tags=worker:class:big", word), 2)
+		}
+		tags, more := static[key].([]any)
+		switch {
+		case !starts && more:
+			static[key] = append(tags, word)
+		case !starts:
+			static[key] = fmt.Sprint(static[key], ",", word)
+		case value == "":
+			delete(static, k)
+		case k == task.ProvidedTags || k == task.RequiredTags:
+			static[k] = []any{value}
+		default:
+			static[k] = value
+		}
+		if starts {
+			key = k
+		}
+	}
+	return nil
+}
+
+// setStatic refuses tags that are not an administrator's to say: nothing would
+// come of them.
+func setStatic(c *cli.Context, db *store.DB, w debusine.Worker, static map[string]any) error {
+	if _, _, ignored := task.WorkerTags(nil, static); len(ignored) > 0 {
+		return debusine.WithHint(debusine.Invalidf("not tags that an administrator may say of a worker: %s", strings.Join(ignored, ", ")),
+			"provided: worker:class:…, worker:build-arch:…; required: task:workspace:SCOPE:NAME …")
+	}
+	_, _, err := db.SetStaticMetadata(c.Context, w.ID, static)
+	return err
+}
