@@ -226,8 +226,11 @@ func brokenHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environme
 		t.Fatalf("got %+v, %v", outcome, err)
 	}
 	t.Logf("%+v", outcome.OutputData.Errors)
+	if message := outcome.OutputData.Errors[0].Message; !strings.Contains(message, "nothing provides no-such-package") {
+		t.Errorf("message %q", message)
+	}
 	logs := s.all("debian:package-build-log")
-	if len(logs) != 2 || !strings.Contains(s.text(t, logs[1]), "no-such-package") {
+	if len(logs) != 2 || !strings.Contains(string(logs[1].Data), `"unsat-dependency":"no-such-package`) || !strings.Contains(s.text(t, logs[1]), "no-such-package") {
 		t.Errorf("the log of the failure is not stored")
 	}
 	if len(s.all("debian:upload")) != before || len(s.all("debusine:work-request-debug-logs")) != 1 {

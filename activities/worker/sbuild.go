@@ -206,7 +206,7 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 	if err != nil {
 		return "", err
 	}
-	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a) })
+	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a, verdict.dose) })
 	if !ran.Succeeded() || !verdict.successful() {
 		a.errors = append(a.errors, verdict.explain(ran)...)
 		_, err := log()

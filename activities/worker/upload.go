@@ -13,7 +13,7 @@ import (
 )
 
 // uploadLog stores the build log, also of a build that was stopped.
-func (s *sbuild) uploadLog(ctx context.Context, a *attempt) (int64, error) {
+func (s *sbuild) uploadLog(ctx context.Context, a *attempt, dose map[string]any) (int64, error) {
 	version := s.version
 	if v, err := debian.ParseVersion(s.version); err == nil {
 		version = v.WithoutEpoch()
@@ -23,7 +23,8 @@ func (s *sbuild) uploadLog(ctx context.Context, a *attempt) (int64, error) {
 		name = "build.build"
 	}
 	id, err := a.server.CreateArtifact(ctx, debusine.CategoryPackageBuildLog,
-		debusine.PackageBuildLogData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name},
+		debusine.PackageBuildLogData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name,
+			BdUninstallable: dose},
 		map[string]string{name: a.logPath()})
 	if err != nil {
 		return 0, fmt.Errorf("uploading the build log: %w", err)

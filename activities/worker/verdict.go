@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"debusine"
 	"debusine/executor"
@@ -12,8 +13,9 @@ import (
 
 // verdict is what the end of a build log says.
 type verdict struct {
-	status    string // of the last line "Status: …"; empty when there is none
-	failStage string // of the last line "Fail-Stage: …"
+	status    string         // of the last line "Status: …"; empty when there is none
+	failStage string         // of the last line "Fail-Stage: …"
+	dose      map[string]any // dose3's report on build dependencies; nil without one
 }
 
 // summarySize is how much of a log's end is looked at: sbuild's summary, and
@@ -38,7 +40,11 @@ func readVerdict(path string) (verdict, error) {
 	if err != nil {
 		return verdict{}, fmt.Errorf("reading the build log: %w", err)
 	}
-	return parseVerdict(end), nil
+	v := parseVerdict(end)
+	if v.failStage == "install-deps" {
+		v.dose = readDose(path)
+	}
+	return v, nil
 }
 
 func parseVerdict(end []byte) verdict {
@@ -77,6 +83,9 @@ func (v verdict) explain(ran executor.Result) []debusine.TaskError {
 	}
 	if v.failStage != "" {
 		message += ", in stage " + v.failStage
+	}
+	if missing := unsatisfied(v.dose); len(missing) > 0 {
+		message += "; nothing provides " + strings.Join(missing, ", ")
 	}
 	return []debusine.TaskError{{Message: message, Code: "build-failed"}}
 }
