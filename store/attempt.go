@@ -220,17 +220,29 @@ func endWithError(ctx context.Context, tx pgx.Tx, h held, reason string) error {
 	return err
 }
 
+// Completion tells of an attempt that completed, for the log.
+type Completion struct {
+	First                              bool // this call was the one that ended it
+	WorkRequest                        int64
+	Number                             int
+	Status                             debusine.Status // of the work request
+	Result                             debusine.Result
+	Worker, Task, Source, Architecture string
+}
+
 // Complete records how an attempt ended: result, output, artifacts, event
 // reactions and collection changes, in one transaction. Said again by the same
 // attempt it changes nothing. The attempt of a work request that was aborted
 // meanwhile leaves its log and output, and the work request stays aborted.
-// recorded says that this call was the one that ended it.
-func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Result, output json.RawMessage) (recorded bool, err error) {
+func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Result, output json.RawMessage) (c Completion, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		recorded = false
 		h, ending, err := holdAttempt(ctx, tx, attempt)
 		if err != nil {
 			return err
+		}
+		c = Completion{WorkRequest: h.id, Status: debusine.Completed, Result: result, Task: h.taskName, Source: h.about.ParameterSummary, Architecture: h.about.Architecture}
+		if h.status == debusine.Aborted {
+			c.Status, c.Result = debusine.Aborted, ""
 		}
 		if ending != nil {
 			if *ending == "completed" {
@@ -238,13 +250,16 @@ func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Resul
 			}
 			return debusine.Conflictf("attempt %d is void: the work request was given to another worker", attempt)
 		}
-		if _, err := tx.Exec(ctx, `UPDATE attempts SET ended_at = now(), ending = 'completed' WHERE id = $1`, attempt); err != nil {
+		c.First = true
+		err = tx.QueryRow(ctx, `
+			UPDATE attempts a SET ended_at = now(), ending = 'completed' FROM workers w WHERE a.id = $1 AND w.id = a.worker_id RETURNING a.number, w.name`,
+			attempt).Scan(&c.Number, &c.Worker)
+		if err != nil {
 			return err
 		}
-		recorded = true
 		return db.end(ctx, tx, h, result, output)
 	})
-	return recorded, err
+	return c, err
 }
 
 func holdAttempt(ctx context.Context, tx pgx.Tx, attempt int64) (h held, ending *string, err error) {

@@ -122,14 +122,14 @@ func TestAWorkRequestLivesFromCommitToEnd(t *testing.T) {
 		t.Fatalf("begin: %+v", b)
 	}
 	w.wants(id, "running:")
-	recorded, err := w.Complete(t.Context(), b.AttemptID, debusine.Success, json.RawMessage(`{"runtime_statistics": {"duration": 3}}`))
+	c, err := w.Complete(t.Context(), b.AttemptID, debusine.Success, json.RawMessage(`{"runtime_statistics": {"duration": 3}}`))
 	w.must(err)
-	if !recorded {
+	if !c.First || c.Worker != "one" || c.Number != 1 {
 		t.Error("the first complete did not record")
 	}
-	recorded, err = w.Complete(t.Context(), b.AttemptID, debusine.Failure, nil)
+	c, err = w.Complete(t.Context(), b.AttemptID, debusine.Failure, nil)
 	w.must(err)
-	if recorded {
+	if c.First {
 		t.Error("the same attempt completed twice")
 	}
 	w.wants(id, "completed:success")

@@ -249,12 +249,13 @@ func (o *Orchestrator) Begin(ctx context.Context, worker debusine.Worker, id int
 
 // Complete records how an attempt ended.
 func (o *Orchestrator) Complete(ctx context.Context, id, attempt int64, result debusine.Result, output json.RawMessage) error {
-	recorded, err := o.db.Complete(ctx, attempt, result, output)
+	c, err := o.db.Complete(ctx, attempt, result, output)
 	if err != nil {
 		return err
 	}
-	if recorded {
-		o.log.Info("work request", "to", debusine.Completed, "id", id, "result", result, "attempt", attempt)
+	if c.First {
+		o.log.Info("work request", "to", c.Status, "id", id, "task", c.Task, "source", c.Source, "architecture", c.Architecture,
+			"worker", c.Worker, "attempt", c.Number, "result", c.Result)
 	}
 	return nil
 }
