@@ -35,6 +35,7 @@ type attempt struct {
 	errors []debusine.TaskError
 	stages strings.Builder // what went wrong, for who debugs the worker
 	debug  map[string]string
+	atEnd  []func() // set in setup
 }
 
 // keepingTime is how long a log that the server may still want is offered
@@ -53,6 +54,11 @@ func (d *Doer) inFolder(ctx context.Context, job Job, server Server, w work) (Ou
 		}
 	}()
 	a := &attempt{Doer: d, job: job, server: server, folder: folder, debug: map[string]string{}}
+	defer func() {
+		for _, f := range a.atEnd {
+			f()
+		}
+	}()
 	return a.do(ctx, w)
 }
 
@@ -77,9 +83,7 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	stats.DurationRun, stats.CPUTime = whole(over.Sub(ready)), whole(result.CPU)
 	stats.Memory, stats.DiskSpace = result.MaxRSS, result.Disk
 
-	keep, cancel := keeping(ctx)
-	defer cancel()
-	outcome, err := w.teardown(keep, a, result)
+	outcome, err := a.judge(ctx, w, result)
 	flush()
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
@@ -124,12 +128,19 @@ func (a *attempt) run(ctx context.Context, c executor.Command, limit time.Durati
 
 func (a *attempt) logPath() string { return filepath.Join(a.folder.Path, "cmd-output.log") }
 
-// keeping gives the time to keep a log also when the job is cancelled.
-func keeping(ctx context.Context) (context.Context, context.CancelFunc) {
+// judge is the teardown, also of a command that was aborted: its log is kept.
+// A job that is given back (a context that ended with a cause of its own, as
+// when the worker drains) leaves nothing: whoever does it again will.
+func (a *attempt) judge(ctx context.Context, w work, result executor.Result) (debusine.Result, error) {
 	if ctx.Err() == nil {
-		return ctx, func() {}
+		return w.teardown(ctx, a, result)
 	}
-	return context.WithTimeout(context.WithoutCancel(ctx), keepingTime)
+	if !errors.Is(context.Cause(ctx), context.Canceled) {
+		return "", context.Cause(ctx)
+	}
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepingTime)
+	defer cancel()
+	return w.teardown(keep, a, result)
 }
 
 // broken tells what no machine can do from what this one could not.

@@ -103,8 +103,10 @@ func New(ctx context.Context, machine *executor.Machine, log *slog.Logger) (*Doe
 	return d, nil
 }
 
-// Do does a job. When ctx ends the command is stopped, the log is kept as far
-// as the server takes it, and the error is the context's cause.
+// Do does a job. When ctx ends the command is stopped and the error is the
+// context's cause. Where that is context.Canceled, the job was aborted and its
+// log is kept as far as the server takes it; with any other cause the job is
+// given back, and nothing is uploaded.
 func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) {
 	definition, err := task.WorkerTask(job.Task)
 	if err != nil {

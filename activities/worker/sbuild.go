@@ -29,7 +29,6 @@ type sbuild struct {
 	extra      []string // paths of .debs that may be installed
 	tarball    string
 	codename   string
-	dropBase   func() // gives the environment back to the cache
 	buildFiles string // where sbuild puts what it built
 }
 
@@ -56,20 +55,14 @@ func (s *sbuild) setup(ctx context.Context, a *attempt) (executor.Command, error
 	if err := json.Unmarshal(a.job.Dynamic, &in); err != nil {
 		return executor.Command{}, unusablef("the dynamic task data cannot be read: %v", err)
 	}
-	s.dropBase = func() {}
 	group, fetching := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.fetchSource(fetching, a, in.Source) })
 	group.Go(func() error { return s.fetchExtra(fetching, a, in.Extra) })
 	group.Go(func() error { return s.fetchEnvironment(fetching, a, in.Environment) })
 	if err := group.Wait(); err != nil {
-		s.dropBase()
 		return executor.Command{}, err
 	}
-	command, err := s.command(a)
-	if err != nil {
-		s.dropBase()
-	}
-	return command, err
+	return s.command(a)
 }
 
 func (s *sbuild) fetchSource(ctx context.Context, a *attempt, id int64) error {
@@ -133,7 +126,8 @@ func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) err
 	if err != nil {
 		return err
 	}
-	s.codename, s.tarball, s.dropBase = data.Codename, path, release
+	a.atEnd = append(a.atEnd, release) // from this goroutine alone
+	s.codename, s.tarball = data.Codename, path
 	return nil
 }
 
@@ -201,7 +195,6 @@ func aptProxy(url string) string {
 
 // teardown uploads the log, whatever it says; packages only of a success.
 func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
-	s.dropBase()
 	verdict, err := readVerdict(a.logPath())
 	if err != nil {
 		return "", err
