@@ -312,9 +312,3 @@ type Worker struct {
 	TagsRequired []string       `json:"tags_required,omitempty"`
 	Running      []int64        `json:"running"`
 }
-
-// WorkerPatch is the body of PATCH worker/NAME/ (ours): a draining worker ends
-// what it has in hand and takes nothing new.
-type WorkerPatch struct {
-	Draining *bool `json:"draining,omitempty"`
-}

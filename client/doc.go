@@ -83,6 +83,14 @@ func (c *Client) WithToken(token string) *Client {
 	return &other
 }
 
+// WithPatience is the same client with another patience, and another ear for
+// pauses.
+func (c *Client) WithPatience(patience time.Duration, waiting func(err error, pause time.Duration)) *Client {
+	other := *c
+	other.o.Patience, other.o.Waiting = patience, waiting
+	return &other
+}
+
 // newTransport bounds everything but the transfer of a body, which is watched
 // by its progress.
 func newTransport() *http.Transport {

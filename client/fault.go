@@ -62,7 +62,8 @@ func (a Answered) Error() string {
 
 func (a Answered) passing() bool {
 	switch a.Status {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests,
+		http.StatusRequestTimeout:
 		return true
 	}
 	return false
@@ -91,15 +92,12 @@ func fault(answer *http.Response) error {
 	if json.Unmarshal(raw, &p) != nil || p.Title == "" {
 		p = lenient(raw)
 	}
-	what := p.Title
-	if p.Detail != "" {
-		what = strings.TrimSuffix(what, ".") + ": " + p.Detail
-	}
+	what := sentence(p)
 	switch answer.StatusCode {
 	case http.StatusNotFound:
 		return debusine.Missing{What: strings.TrimSuffix(orElse(what, "what you asked for"), " not found"), Hint: p.Hint}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge,
-		http.StatusRequestedRangeNotSatisfiable, http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed:
+		http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed:
 		return debusine.Invalid{What: orElse(what, "the server does not take the request"), Hint: p.Hint, Per: p.ValidationErrors}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return debusine.Forbidden{What: orElse(what, "the server does not allow it"), Hint: p.Hint}
@@ -107,6 +105,18 @@ func fault(answer *http.Response) error {
 		return debusine.Conflict{What: orElse(what, "the state of things does not allow it"), Hint: p.Hint}
 	}
 	return Answered{Status: answer.StatusCode, What: what, Hint: p.Hint, RetryAfter: retryAfter(answer)}
+}
+
+// sentence is what the fault says. A title of a few words names its kind only,
+// which the caller is told anyway; Debusine's own titles are sentences.
+func sentence(p api.Problem) string {
+	switch {
+	case p.Detail == "":
+		return p.Title
+	case len(strings.Fields(p.Title)) <= 4:
+		return p.Detail
+	}
+	return strings.TrimSuffix(p.Title, ".") + ": " + p.Detail
 }
 
 // lenient reads what is no Problem of ours: Debusine's own validation_errors

@@ -51,6 +51,7 @@ type upload struct {
 	has     int64       // what the server has
 	moved   func(int64) // progress
 	anew    bool        // the file was begun again after a 409
+	asked   bool        // the server was asked after a 416
 	mu      sync.Mutex
 	shown   int64 // what progress was told
 }
@@ -76,6 +77,9 @@ func (u *upload) run(ctx context.Context) error {
 		case errors.As(err, new(debusine.Conflict)) && !u.anew && u.has > 0:
 			// What the server had was not the beginning of this file.
 			u.anew, u.has, ask = true, 0, false
+		case errors.As(err, &a) && a.Status == http.StatusRequestedRangeNotSatisfiable && !u.asked:
+			// The server has less, or more, than we thought.
+			u.asked, ask = true, true
 		case !mayPass(err) || !b.pause(ctx, err):
 			return err
 		default:

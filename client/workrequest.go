@@ -57,6 +57,7 @@ func (f WorkRequestFilter) query() url.Values {
 	}
 	if f.Root != 0 {
 		q.Set("workflow_root", number(f.Root))
+		q.Set("page_size", "200") // a tree is wanted whole
 	}
 	return q
 }
@@ -101,12 +102,6 @@ func (c *Client) StartWorkflow(ctx context.Context, n api.WorkflowCreate) (w api
 // Workers lists the build machines.
 func (c *Client) Workers(ctx context.Context) iter.Seq2[api.Worker, error] {
 	return pages[api.Worker](ctx, c, "worker/", nil)
-}
-
-// DrainWorker has a worker take no more work, or take work again.
-func (c *Client) DrainWorker(ctx context.Context, name string, drain bool) (w api.Worker, err error) {
-	return w, c.do(ctx, call{method: http.MethodPatch, path: "worker/" + url.PathEscape(name) + "/",
-		body: api.WorkerPatch{Draining: &drain}, into: &w})
 }
 
 func workRequestPath(id int64, rest string) string {

@@ -54,10 +54,14 @@ func (c *Client) Items(ctx context.Context, workspace, category, name string) it
 	return pages[api.CollectionItem](ctx, c, escaped("collection", workspace, category, name, "item"), nil)
 }
 
-// AddItem puts an artifact into a collection. Doing it twice replaces the item
-// by itself.
-func (c *Client) AddItem(ctx context.Context, workspace, category, name string, n api.CollectionItemCreate) (i api.CollectionItem, err error) {
-	return i, c.do(ctx, call{method: http.MethodPost, path: escaped("collection", workspace, category, name, "item"), body: n, into: &i, once: true})
+// AddItem puts an artifact into a collection. With replace it takes the place
+// of an item of the same name, which is a Conflict otherwise.
+func (c *Client) AddItem(ctx context.Context, workspace, category, name string, n api.CollectionItemCreate, replace bool) (i api.CollectionItem, err error) {
+	var query url.Values
+	if replace {
+		query = url.Values{"replace": {"1"}}
+	}
+	return i, c.do(ctx, call{method: http.MethodPost, path: escaped("collection", workspace, category, name, "item"), query: query, body: n, into: &i, once: true})
 }
 
 // RemoveItem takes an item out of a collection; the artifact stays.

@@ -3,24 +3,14 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
+	"debusine/cli"
 	"debusine/server"
 	"debusine/stack"
 	"debusine/worker"
 )
 
 func main() {
-	app := &cli.App{
-		Name:     "debusine",
-		Usage:    "build, test, sign and upload Debian packages on a network of workers",
-		Commands: []*cli.Command{stack.Command(), server.Command(), server.AdminCommand(), worker.Command()},
-	}
-	if err := app.Run(os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "debusine:", err)
-		os.Exit(1)
-	}
+	os.Exit(cli.Run(os.Args, stack.Command(), server.Command(), server.AdminCommand(), worker.Command()))
 }

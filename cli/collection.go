@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"debusine/api"
+	"debusine/client"
+)
+
+func collectionCommand() *cli.Command {
+	return &cli.Command{Name: "collection", Usage: "work with collections", Subcommands: []*cli.Command{
+		collectionCreateCommand(), collectionListCommand(), collectionShowCommand(), collectionAddCommand(), lookupSingleCommand(),
+	}}
+}
+
+func collectionCreateCommand() *cli.Command {
+	return &cli.Command{
+		Name: "create", Usage: "make an empty collection", ArgsUsage: "NAME CATEGORY",
+		Description: "Example: debusine collection create debian debian:environments",
+		Flags:       append(dataFlags("collection's data"), workspaceFlag()),
+		Action:      talk(collectionCreate),
+	}
+}
+
+func collectionCreate(s *session) error {
+	if err := s.want("NAME", "CATEGORY"); err != nil {
+		return err
+	}
+	data, err := s.data()
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	made, err := s.api.CreateCollection(s.ctx(), s.place(), api.Collection{Name: s.Args().Get(0), Category: s.Args().Get(1), Data: raw})
+	if err != nil {
+		return err
+	}
+	return s.out.print(made, func() error { return s.showCollection(made) })
+}
+
+func collectionListCommand() *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "list the collections of a workspace",
+		Description: "Example: debusine collection list -w System",
+		Flags:       []cli.Flag{workspaceFlag()},
+		Action:      talk(collectionList),
+	}
+}
+
+func collectionList(s *session) error {
+	if err := s.want(); err != nil {
+		return err
+	}
+	all, err := client.Collect(s.api.Collections(s.ctx(), s.place()), 0)
+	if err != nil {
+		return err
+	}
+	return s.out.print(all, func() error {
+		var rows [][]string
+		for _, c := range all {
+			rows = append(rows, []string{number(c.ID), c.Name, c.Category, strconv.Itoa(c.Items)})
+		}
+		return s.out.table([]string{"ID", "NAME", "CATEGORY", "ITEMS"}, rows)
+	})
+}
+
+func collectionShowCommand() *cli.Command {
+	return &cli.Command{
+		Name: "show", Usage: "show a collection and what it holds", ArgsUsage: "NAME CATEGORY",
+		Description: "Example: debusine collection show debian debian:environments",
+		Flags:       []cli.Flag{workspaceFlag(), limitFlag()},
+		Action:      talk(collectionShow),
+	}
+}
+
+func collectionShow(s *session) error {
+	if err := s.want("NAME", "CATEGORY"); err != nil {
+		return err
+	}
+	name, category := s.Args().Get(0), s.Args().Get(1)
+	c, err := s.api.Collection(s.ctx(), s.place(), category, name)
+	if err != nil {
+		return err
+	}
+	items, err := client.Collect(s.api.Items(s.ctx(), s.place(), category, name), s.Int("limit"))
+	if err != nil {
+		return err
+	}
+	both := struct {
+		api.Collection
+		Content []api.CollectionItem `json:"content"`
+	}{c, items}
+	return s.out.print(both, func() error {
+		if err := s.showCollection(c); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.out.to)
+		var rows [][]string
+		for _, i := range items {
+			rows = append(rows, []string{i.Name, i.Category, optional(i.Artifact), moment(&i.CreatedAt)})
+		}
+		return s.out.table([]string{"ITEM", "CATEGORY", "ARTIFACT", "SINCE"}, rows)
+	})
+}
+
+func (s *session) showCollection(c api.Collection) error {
+	return s.out.pairs([2]string{"Collection", c.Name + "@" + c.Category}, [2]string{"ID", number(c.ID)},
+		[2]string{"Items", strconv.Itoa(c.Items)}, [2]string{"Data", indented(c.Data)})
+}
+
+func number(id int64) string { return strconv.FormatInt(id, 10) }
+
+func optional(id *int64) string {
+	if id == nil {
+		return ""
+	}
+	return number(*id)
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"debusine"
+	"debusine/api"
+)
+
+func workRequestCommand() *cli.Command {
+	return &cli.Command{Name: "work-request", Usage: "work with work requests", Subcommands: []*cli.Command{
+		workRequestListCommand(), workRequestShowCommand(), workRequestCreateCommand(), workRequestWaitCommand(), workRequestLogCommand(),
+		workRequestAbortCommand(), workRequestRetryCommand(), workRequestManageCommand(),
+	}}
+}
+
+// standing says in one phrase how a work request stands.
+func standing(w api.WorkRequest) string {
+	switch {
+	case w.Status == string(debusine.Completed) && w.Result != "":
+		return w.Result
+	case w.WaitingReason != "":
+		return w.Status + ": " + waitingReason(w)
+	case w.Status == string(debusine.Running) && w.WorkerName != "":
+		return w.Status + " on " + w.WorkerName
+	}
+	return w.Status
+}
+
+// waitingReason is the server's sentence, with the tags where it has none.
+func waitingReason(w api.WorkRequest) string {
+	if w.WaitingReason == "" && len(w.MissingTags) > 0 {
+		return "no enabled worker can take this: missing tags: " + strings.Join(w.MissingTags, ", ")
+	}
+	return w.WaitingReason
+}
+
+// stuck says that nothing will happen until an administrator does something.
+func stuck(w api.WorkRequest) bool {
+	return len(w.MissingTags) > 0 || strings.HasPrefix(w.WaitingReason, "no enabled worker")
+}
+
+// took is how long a work request ran, or has been running.
+func took(w api.WorkRequest, now time.Time) string {
+	switch {
+	case w.Duration != nil:
+		return span(time.Duration(*w.Duration * float64(time.Second)))
+	case w.StartedAt == nil:
+		return ""
+	case w.CompletedAt != nil:
+		return span(w.CompletedAt.Sub(*w.StartedAt))
+	}
+	return span(now.Sub(*w.StartedAt))
+}
+
+// architecture is what the task is done for.
+func architecture(w api.WorkRequest) string {
+	var data struct {
+		Build string `json:"build_architecture"`
+		Host  string `json:"host_architecture"`
+		Arch  string `json:"architecture"`
+		Boot  struct {
+			Arch string `json:"architecture"`
+		} `json:"bootstrap_options"`
+	}
+	for _, raw := range []json.RawMessage{w.TaskData, w.ConfiguredTaskData} {
+		_ = json.Unmarshal(raw, &data) // other tasks have other data
+	}
+	if all := allOnly(w.TaskData); all != "" {
+		return all
+	}
+	for _, arch := range []string{data.Build, data.Host, data.Boot.Arch, data.Arch} {
+		if arch != "" {
+			return arch
+		}
+	}
+	return ""
+}
+
+// allOnly is "all" for a build of the Architecture: all packages alone.
+func allOnly(raw json.RawMessage) string {
+	var data struct {
+		Components []string `json:"build_components"`
+	}
+	if json.Unmarshal(raw, &data) == nil && len(data.Components) == 1 && data.Components[0] == "all" {
+		return "all"
+	}
+	return ""
+}
+
+// title names a work request in a line of a list.
+func title(w api.WorkRequest) string {
+	if arch := architecture(w); arch != "" {
+		return w.TaskName + " " + arch
+	}
+	if w.Template != "" {
+		return w.TaskName + " (" + w.Template + ")"
+	}
+	return w.TaskName
+}
+
+func (s *session) printWorkRequest(w api.WorkRequest) error {
+	return s.out.print(w, func() error {
+		return s.out.pairs([2]string{"Work request", number(w.ID)}, [2]string{"Task", w.TaskType + " " + w.TaskName},
+			[2]string{"Template", w.Template}, [2]string{"Status", w.Status}, [2]string{"Result", w.Result}, [2]string{"Waiting", waitingReason(w)},
+			[2]string{"Worker", w.WorkerName}, [2]string{"Attempt", positive(w.Attempt)}, [2]string{"Workspace", w.Workspace},
+			[2]string{"Part of", optional(w.WorkflowRoot)}, [2]string{"Created", moment(&w.CreatedAt)}, [2]string{"By", w.CreatedBy},
+			[2]string{"Started", moment(w.StartedAt)}, [2]string{"Ended", moment(w.CompletedAt)}, [2]string{"Duration", took(w, time.Now())},
+			[2]string{"Aborted by", w.AbortedBy}, [2]string{"Queue", w.Queue}, [2]string{"Tags required", strings.Join(w.TagsRequired, " ")},
+			[2]string{"Supersedes", optional(w.Supersedes)}, [2]string{"Superseded by", optional(w.SupersededBy)},
+			[2]string{"Artifacts", numbers(w.Artifacts)}, [2]string{"Log", logOf(w)}, [2]string{"Temporal id", w.TemporalID}, [2]string{"Web UI", w.TemporalURL},
+			[2]string{"Data", indented(w.TaskData)}, [2]string{"Output", indented(w.OutputData)})
+	})
+}
+
+func logOf(w api.WorkRequest) string {
+	switch {
+	case w.HasLog:
+		return "debusine work-request log " + number(w.ID)
+	case w.LogArtifact != nil:
+		return "artifact " + number(*w.LogArtifact)
+	}
+	return ""
+}
+
+func numbers(ids []int64) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = number(id)
+	}
+	return strings.Join(words, " ")
+}
+
+func positive(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return number(int64(n))
+}
+
+func (s *session) printWorkRequests(all []api.WorkRequest) error {
+	return s.out.print(all, func() error {
+		rows, now := [][]string{}, time.Now()
+		for _, w := range all {
+			rows = append(rows, []string{number(w.ID), title(w), w.Workspace, took(w, now), moment(&w.CreatedAt), standing(w)})
+		}
+		return s.out.table([]string{"ID", "TASK", "WORKSPACE", "TOOK", "CREATED", "STATUS"}, rows)
+	})
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"debusine/client"
+)
+
+func workRequestListCommand() *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "list work requests, newest first",
+		Description: "Example: debusine work-request list --status pending",
+		Flags: []cli.Flag{workspaceFlag(), limitFlag(),
+			&cli.StringFlag{Name: "status", Usage: "those that are `STATUS`: blocked, pending, running, completed or aborted"},
+			&cli.StringFlag{Name: "result", Usage: "those with `RESULT`: success, failure, error, skipped"},
+			&cli.StringFlag{Name: "task", Usage: "those of the task `NAME`"},
+			&cli.StringFlag{Name: "task-type", Usage: "those of `TYPE`: Worker, Workflow, Server"},
+			&cli.Int64Flag{Name: "workflow", Usage: "those of the root workflow `ID`"},
+			&cli.BoolFlag{Name: "root-only", Usage: "none that a workflow made"}},
+		Action: talk(workRequestList),
+	}
+}
+
+func workRequestList(s *session) error {
+	if err := s.want(); err != nil {
+		return err
+	}
+	all, err := client.Collect(s.api.WorkRequests(s.ctx(), client.WorkRequestFilter{Workspace: s.workspace(), Status: s.String("status"),
+		Result: s.String("result"), TaskName: taskName(s.String("task")), TaskType: s.String("task-type"), Root: s.Int64("workflow"),
+		RootOnly: s.Bool("root-only")}), s.Int("limit"))
+	if err != nil {
+		return err
+	}
+	return s.printWorkRequests(all)
+}
