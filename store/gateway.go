@@ -74,6 +74,9 @@ type ReadyRow struct {
 // ReadyRows gives the best work requests of these queues that are due and not
 // among except: highest priority first, then the oldest; at most limit.
 func (db *DB) ReadyRows(ctx context.Context, queues []string, except []int64, limit int) ([]ReadyRow, error) {
+	if except == nil {
+		except = []int64{} // NULL would except all
+	}
 	rows, err := db.pool.Query(ctx, `
 		SELECT r.id, q.name FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
 			SELECT id, priority_base + priority_adjustment AS priority FROM work_requests
