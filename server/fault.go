@@ -126,7 +126,7 @@ func (s *Server) answerFault(err error, c echo.Context) {
 	case http.StatusRequestEntityTooLarge:
 		header.Set("Connection", "close")
 	}
-	raw := problemJSON(p, strings.Contains(c.Request().Header.Get("Accept"), "application/problem+json"))
+	raw := problemJSON(p, strings.Contains(c.Request().Header.Get("Accept"), "json"))
 	if err := c.Blob(p.Status, "application/problem+json", raw); err != nil {
 		s.log.Debug("answering a fault", "error", err)
 	}

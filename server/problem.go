@@ -9,8 +9,8 @@ import (
 
 // problemJSON writes a problem. Debusine's own client knows title, detail and
 // validation_errors and breaks on any other member; so the whole form goes to
-// those who ask for it with Accept: application/problem+json, and to others the
-// hint comes within the detail.
+// those who ask for JSON by its name (Accept: application/json, as package
+// client does), and to others the hint comes within the detail.
 func problemJSON(p api.Problem, whole bool) []byte {
 	if !whole {
 		if p.Hint != "" && p.Detail != "" {

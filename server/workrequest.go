@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -343,7 +342,7 @@ func (s *Server) showLog(c *call) error {
 		header.Set("Debusine-Log-Artifact", strconv.FormatInt(*w.LogArtifact, 10))
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
-	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", bytes.ToValidUTF8(chunk, []byte("?")))
+	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", chunk)
 }
 
 // longestPiece of a log, in bytes: the schema's own bound.
