@@ -198,7 +198,7 @@ func TestSweepLeavesOthersAlone(t *testing.T) {
 	mine, theirs := executortest.Dir(t), executortest.Dir(t)
 	var jobs []*exec.Cmd
 	for _, dir := range []string{mine, theirs} {
-		job := exec.Command("sh", "-c", "sleep 30; :", "debusine-job:test-"+filepath.Base(dir))
+		job := exec.Command("sh", "-c", "sleep 30; :", "debusine-job:test-"+filepath.Base(mine)+":"+dir) // of one name, in two folders
 		job.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := job.Start(); err != nil {
 			t.Fatal(err)

@@ -108,8 +108,10 @@ func (m *Machine) environment(c Command) []string {
 	return list
 }
 
-// marker names this worker's commands among the machine's processes.
-func (m *Machine) marker() string { return "debusine-job:" + m.config.Instance }
+// marker names this worker's commands among the machine's processes. Two
+// installations on one machine may call their workers the same; their state
+// folders differ.
+func (m *Machine) marker() string { return "debusine-job:" + m.config.Instance + ":" + m.config.Dir }
 
 // stopping is how a tree of processes is asked to end, and made to.
 type stopping struct {
