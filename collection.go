@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The collection categories that exist here.
@@ -44,6 +46,9 @@ func NewItem(category string, item CollectionItem, variables map[string]any) (na
 		if err := json.Unmarshal(item.Data, &values); err != nil {
 			return "", nil, Invalidf("the data of an item must be an object")
 		}
+		if values == nil {
+			return "", nil, Invalidf("the data of an item must be an object, not null")
+		}
 	}
 	n := naming{collection: category, values: values, variables: variables}
 	switch category {
@@ -57,7 +62,10 @@ func NewItem(category string, item CollectionItem, variables map[string]any) (na
 	if err == nil && len(name) > 500 {
 		err = Invalidf("the name of the item would have %d bytes, 500 are allowed", len(name))
 	}
-	return name, data, err
+	if err != nil {
+		return "", nil, err
+	}
+	return name, data, nil
 }
 
 // naming is what a rule reads: variables win over the artifact's own data.
@@ -68,7 +76,8 @@ type naming struct {
 }
 
 // environment is {tarball|image}:{codename}:{architecture}, and with a variant
-// or a backend also :{variant}:{backend}.
+// or a backend also :{variant}:{backend}. The variant that the artifact itself
+// names is debootstrap's (buildd, minbase); an item's says which task it is for.
 func (n *naming) environment(item CollectionItem) (string, json.RawMessage, error) {
 	kinds := map[string]string{CategorySystemTarball: "tarball", "debian:system-image": "image"}
 	kind, ok := kinds[item.Category]
@@ -83,7 +92,7 @@ func (n *naming) environment(item CollectionItem) (string, json.RawMessage, erro
 		Architecture string `json:"architecture"`
 		Variant      string `json:"variant,omitempty"`
 		Backend      string `json:"backend,omitempty"`
-	}{n.word("codename"), n.word("architecture"), n.optional("variant"), n.optionalVariable("backend")}
+	}{n.word("codename"), n.word("architecture"), n.optionalVariable("variant"), n.optionalVariable("backend")}
 	if n.err != nil {
 		return "", nil, n.err
 	}
@@ -176,9 +185,9 @@ func (n *naming) text(key string, v any) string {
 func (n *naming) number(key string) int64 {
 	switch v := n.get(key).(type) {
 	case int64:
-		return v
-	case int:
-		return int64(v)
+		if v > 0 {
+			return v
+		}
 	case float64:
 		if v > 0 && v == math.Trunc(v) && v < 1<<53 {
 			return int64(v)
@@ -191,5 +200,5 @@ func (n *naming) number(key string) int64 {
 }
 
 func plainText(s string) bool {
-	return len(s) <= 300 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd })
+	return len(s) <= 300 && !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) })
 }

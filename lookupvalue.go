@@ -29,19 +29,25 @@ func (l *Lookup) UnmarshalJSON(raw []byte) error {
 		*l = Lookup{}
 		return nil
 	}
-	var n int64
-	if err := json.Unmarshal(raw, &n); err == nil {
-		if n <= 0 {
-			return Invalidf("lookup %d is not the number of anything", n)
+	var (
+		n int64
+		s string
+	)
+	err := json.Unmarshal(raw, &n)
+	if err != nil {
+		if err := json.Unmarshal(raw, &s); err != nil || strings.TrimSpace(s) == "" {
+			return Invalidf("a lookup must be a number or a non-empty string, not %.80s", raw)
 		}
-		*l = Lookup{strconv.FormatInt(n, 10)}
+		n, err = strconv.ParseInt(s, 10, 64)
+	}
+	if err != nil {
+		*l = Lookup{s}
 		return nil
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil || strings.TrimSpace(s) == "" {
-		return Invalidf("a lookup must be a number or a non-empty string, not %.80s", raw)
+	if n <= 0 {
+		return Invalidf("lookup %d is not the number of anything", n)
 	}
-	*l = Lookup{s}
+	*l = Lookup{strconv.FormatInt(n, 10)}
 	return nil
 }
 
@@ -50,7 +56,7 @@ func (l Lookup) MarshalJSON() ([]byte, error) {
 	if l.text == "" {
 		return []byte("null"), nil
 	}
-	if n, err := strconv.ParseInt(l.text, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(l.text, 10, 64); err == nil && n > 0 {
 		return json.Marshal(n)
 	}
 	return json.Marshal(l.text)

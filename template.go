@@ -28,7 +28,10 @@ func ParseRuntimeParameters(raw json.RawMessage) (RuntimeParameters, error) {
 	if len(raw) == 0 {
 		return r, nil
 	}
-	return r, json.Unmarshal(raw, &r)
+	if !json.Valid(raw) {
+		return r, Invalidf("runtime_parameters are not JSON")
+	}
+	return r, r.UnmarshalJSON(raw)
 }
 
 // UnmarshalJSON reads "any", or an object of "any" and lists of strings.
@@ -47,11 +50,15 @@ func (r *RuntimeParameters) UnmarshalJSON(raw []byte) error {
 			r.Allowed[name] = RuntimeValues{Any: true}
 			continue
 		}
-		var list []string
-		if err := json.Unmarshal(v, &list); err != nil || list == nil {
-			return Invalidf(`runtime_parameters: %q must be "any" or a list of strings`, name)
+		var list []*string // a null among them must not pass for an empty string
+		if err := json.Unmarshal(v, &list); err != nil || list == nil || slices.Contains(list, nil) {
+			return Invalidf(`runtime_parameters: %.80q must be "any" or a list of strings`, name)
 		}
-		r.Allowed[name] = RuntimeValues{List: list}
+		values := RuntimeValues{List: make([]string, len(list))}
+		for i, s := range list {
+			values.List[i] = *s
+		}
+		r.Allowed[name] = values
 	}
 	return nil
 }
@@ -96,18 +103,18 @@ func (t WorkflowTemplate) allow(name string, value json.RawMessage) error {
 	}
 	values, open := t.Runtime.Allowed[name]
 	if !open {
-		what := fmt.Sprintf("workflow template %q does not let the parameter %q be set", t.Name, name)
+		what := fmt.Sprintf("workflow template %q does not let the parameter %.80q be set", t.Name, name)
 		if _, set := t.Static[name]; set {
-			what = fmt.Sprintf("parameter %q is set in stone by the workflow template %q", name, t.Name)
+			what = fmt.Sprintf("parameter %.80q is set in stone by the workflow template %q", name, t.Name)
 		}
-		return Invalid{What: what, Hint: t.openHint(), Per: map[string]string{name: "may not be set"}}
+		return Invalid{What: what, Hint: t.openHint(), Per: map[string]string{fmt.Sprintf("%.80s", name): "may not be set"}}
 	}
 	if values.Any {
 		return nil
 	}
-	var s string
-	if err := json.Unmarshal(value, &s); err != nil || !slices.Contains(values.List, s) {
-		return Invalid{What: fmt.Sprintf("parameter %q may not be %s in the workflow template %q", name, value, t.Name),
+	var s *string
+	if err := json.Unmarshal(value, &s); err != nil || s == nil || !slices.Contains(values.List, *s) {
+		return Invalid{What: fmt.Sprintf("parameter %q may not be %.80s in the workflow template %q", name, value, t.Name),
 			Hint: "allowed: " + strings.Join(values.List, ", "), Per: map[string]string{name: "value not allowed"}}
 	}
 	return nil
