@@ -22,6 +22,10 @@ func (s *Stack) startOurs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// For `debusine admin --state DIR`.
+	if err := writeFile(s.folder.path("server.dsn"), []byte(s.DSN()+"\n"), 0o644); err != nil {
+		return err
+	}
 	if err := s.bringUp(ctx, s.serverPart(installation)); err != nil {
 		return err
 	}
@@ -125,7 +129,7 @@ func (s *Stack) workerPart(ctx context.Context, arch string) (*part, error) {
 	name := "standalone-" + arch
 	tokenFile := "pki/" + name + ".token"
 	if _, err := s.folder.keep(tokenFile, func() (string, error) {
-		return s.adminSecret(ctx, "worker", "create", name, "--enable")
+		return s.adminSecret(ctx, "worker", "create", "--enable", "--arch", arch, name)
 	}); err != nil {
 		return nil, fmt.Errorf("making the worker %s: %w", name, err)
 	}
