@@ -23,7 +23,7 @@ import (
 // ignores SIGINT for what it puts in the background: env undoes that.
 const firstProcess = `
 child=
-trap 'test -n "$child" && kill -TERM "-$child" 2>/dev/null' TERM
+trap 'test -n "$child" || exit 143; kill -TERM "-$child" || kill -TERM "$child"' TERM
 exec 2>&3
 uid=$1; gid=$2; shift 2
 mount -t proc -o nosuid,nodev,noexec proc /proc || exit 125

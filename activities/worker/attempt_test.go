@@ -111,14 +111,14 @@ func TestWhatAStoppedAttemptKeeps(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := &Doer{machine: executortest.Open(t), log: slog.New(slog.DiscardHandler)}
 			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(300*time.Millisecond, func() { cancel(test.cause) })
 			k, w := &keeper{}, &script{text: "echo begun; exec sleep 60"}
+			k.heard = func() { cancel(test.cause) }
 			start := time.Now()
 			_, err := d.inFolder(ctx, Job{WorkRequest: 7, Limit: time.Minute}, k, w)
 			if !errors.Is(err, test.expect) || w.called != test.keeps || len(k.made) != 0 {
 				t.Errorf("got %v, judged %t, made %v", err, w.called, k.made)
 			}
-			if k.got.String() != "begun\n" || time.Since(start) > 5*time.Second {
+			if k.got.String() != "begun\n" || time.Since(start) > 4*time.Second {
 				t.Errorf("live log %q after %v", k.got.String(), time.Since(start))
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"debusine/api"
 	"debusine/executor"
 	"debusine/executor/executortest"
+	"debusine/task"
 )
 
 func TestVerdictOfABuildLog(t *testing.T) {
@@ -282,6 +284,7 @@ type takes struct {
 	away  int
 	got   strings.Builder
 	calls int
+	heard func() // called for each chunk; may be nil
 }
 
 func (s *takes) AppendLog(_ context.Context, offset int64, chunk []byte) error {
@@ -296,6 +299,9 @@ func (s *takes) AppendLog(_ context.Context, offset int64, chunk []byte) error {
 		return fmt.Errorf("offset %d", offset)
 	}
 	s.got.Write(chunk)
+	if s.heard != nil {
+		s.heard()
+	}
 	return nil
 }
 
@@ -329,4 +335,31 @@ func TestFactsAreRead(t *testing.T) {
 	if d.Vendor != "debian" || d.Codename != "bookworm" || !d.WithInit || len(d.Pkglist) != 1 || d.Pkglist["bash"] != "5.2.15-2+b7" {
 		t.Errorf("got %+v", d)
 	}
+}
+
+// makeDeb builds a small package with dpkg-deb, as the build user would own it.
+func makeDeb(t *testing.T, a *attempt, build string, options ...string) string {
+	t.Helper()
+	const name = "hello_1.0-1_amd64.deb"
+	root := filepath.Join(t.TempDir(), "root")
+	if err := os.MkdirAll(filepath.Join(root, "DEBIAN"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	control := "Package: hello\nVersion: 1.0-1\nArchitecture: amd64\nMaintainer: A <a@b.c>\nDescription: x\n"
+	if err := os.WriteFile(filepath.Join(root, "DEBIAN", "control"), []byte(control), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(build, name)
+	argv := append([]string{"--build", "--root-owner-group"}, options...)
+	if said, err := exec.Command("dpkg-deb", append(argv, root, path)...).CombinedOutput(); err != nil {
+		t.Fatalf("dpkg-deb: %v: %s", err, said)
+	}
+	if err := os.Chown(path, a.machine.Owner(), -1); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func sbuildFor(arch string) *task.SbuildData {
+	return &task.SbuildData{BuildArchitecture: arch, BuildComponents: []string{"any"}}
 }
