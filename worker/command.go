@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -100,7 +98,7 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := executor.Open(c.Context, executor.Config{Dir: c.String("state"), Instance: instance(name, c.String("state")), InheritNetwork: c.Bool("inherit-network"), Log: log})
+	box, err := executor.Open(c.Context, executor.Config{Dir: c.String("state"), Instance: instance(name), InheritNetwork: c.Bool("inherit-network"), Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +134,8 @@ func ensureToken(ctx context.Context, apiURL, path, name string, concurrency int
 	return secret, nil
 }
 
-// instance is the name by which leftovers of this worker are found. The state
-// folder counts too: two installations on one machine have workers of one name.
-func instance(name, state string) string {
-	if abs, err := filepath.Abs(state); err == nil {
-		state = abs
-	}
+// instance is the name by which leftovers of this worker are found.
+func instance(name string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(name) {
 		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
@@ -150,7 +144,7 @@ func instance(name, state string) string {
 			b.WriteByte('-')
 		}
 	}
-	return fmt.Sprintf("%s-%08x", strings.Trim(b.String(), "-"), crc32.ChecksumIEEE([]byte(state)))
+	return strings.Trim(b.String(), "-")
 }
 
 func newHome(apiURL, token string) Home {
