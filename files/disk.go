@@ -120,6 +120,9 @@ func (d *Disk) Open(sum string) (*os.File, error) {
 	return f, nil
 }
 
+// Objects is the folder of whole contents, for whoever checks them.
+func (d *Disk) Objects() string { return filepath.Join(d.dir, "objects") }
+
 // Has says whether the whole content is there.
 func (d *Disk) Has(a Announced) bool {
 	name, err := d.object(a.SHA256)

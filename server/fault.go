@@ -89,10 +89,12 @@ func away(err error) bool {
 		network net.Error
 	)
 	switch {
+	case errors.As(err, &connect):
+		return true
 	case errors.As(err, &pg):
 		// Connection, resources, operator intervention: PostgreSQL's classes.
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P")
-	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err), pgconn.Timeout(err):
+	case errors.As(err, &network), pgconn.SafeToRetry(err), pgconn.Timeout(err):
 		return true
 	}
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||

@@ -210,3 +210,5 @@ func (w *world) worker(name string) (secret string, id int64) {
 	w.ok(err)
 	return secret, made.ID
 }
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
