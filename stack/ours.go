@@ -16,8 +16,8 @@ import (
 )
 
 // startOurs starts the server, gives the user a token and the workers theirs, and
-// starts the workers.
-func (s *Stack) startOurs(ctx context.Context) error {
+// starts a worker for each of the architectures.
+func (s *Stack) startOurs(ctx context.Context, architectures <-chan []string) error {
 	installation, err := s.folder.keep("installation", func() (string, error) { return secret(5) })
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (s *Stack) startOurs(ctx context.Context) error {
 		return nil
 	}
 	var workers []*part
-	for _, arch := range nativeArchitectures(ctx) {
+	for _, arch := range <-architectures {
 		worker, err := s.workerPart(ctx, arch)
 		if err != nil {
 			return err
@@ -158,10 +158,18 @@ func (p *part) livesASecond(context.Context) error {
 	return nil
 }
 
-// architectures are Debian's, official and ports, that may have a worker.
-func architectures() []string {
+// knownToDebian are the architectures, official and ports, that may have a worker.
+func knownToDebian() []string {
 	return []string{"alpha", "amd64", "arm64", "armel", "armhf", "hppa", "i386", "loong64", "m68k", "mips64el",
 		"powerpc", "ppc64", "ppc64el", "riscv64", "s390x", "sh4", "sparc64", "x32"}
+}
+
+// askNative asks for the native architectures at once: arch-test tries them one by
+// one, which takes seconds, while the database and Temporal come up.
+func askNative(ctx context.Context) <-chan []string {
+	answer := make(chan []string, 1)
+	go func() { answer <- nativeArchitectures(ctx) }()
+	return answer
 }
 
 // nativeArchitectures are those that this machine runs without an emulator.
@@ -180,7 +188,7 @@ func nativeArchitectures(ctx context.Context) []string {
 func knownArchitectures(said string) []string {
 	var native []string
 	for _, arch := range strings.Fields(said) {
-		if slices.Contains(architectures(), arch) && !slices.Contains(native, arch) && arch != "x32" {
+		if slices.Contains(knownToDebian(), arch) && !slices.Contains(native, arch) && arch != "x32" {
 			native = append(native, arch)
 		}
 	}

@@ -53,10 +53,11 @@ func StartInfrastructure(ctx context.Context, o Options) (*Stack, error) {
 // as child processes of o.Program.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	return start(ctx, o, func(s *Stack, ctx context.Context) error {
+		architectures := askNative(ctx)
 		if err := s.startInfrastructure(ctx); err != nil {
 			return err
 		}
-		return s.startOurs(ctx)
+		return s.startOurs(ctx, architectures)
 	})
 }
 
