@@ -135,14 +135,14 @@ func (u *upload) put(ctx context.Context, contentRange string, from, length int6
 }
 
 // read understands the answer to a PUT: 201 the file is complete, 200 or 206
-// with Range a part of it is there, 200 without one all of it.
+// with Range a part of it is there, 200 without one (to a question) all of it.
 func (u *upload) read(answer *http.Response, contentRange string) (done bool, err error) {
 	switch answer.StatusCode {
 	case http.StatusCreated, http.StatusNoContent:
 		return true, nil
 	case http.StatusOK, http.StatusPartialContent:
 		received := answer.Header.Get("Range")
-		if received == "" && answer.StatusCode == http.StatusOK {
+		if received == "" && answer.StatusCode == http.StatusOK && strings.HasPrefix(contentRange, "bytes */") {
 			return true, nil
 		}
 		if u.has, err = parseReceived(received, u.size); err != nil {
