@@ -98,16 +98,19 @@ func changesFor(files map[string]string, bend func(string) string) string {
 	return text
 }
 
-func TestHostileOutputIsRefused(t *testing.T) {
-	const deb = "hello_1.0-1_amd64.deb"
+// hostileOutput is one way to leave something else than packages.
+type hostileOutput struct {
+	name string
+	make func(t *testing.T, a *attempt, build string)
+	want string
+}
+
+func hostileOutputs() []hostileOutput {
+	const deb = helloDeb
 	replace := func(old, new string) func(string) string {
 		return func(s string) string { return strings.ReplaceAll(s, old, new) }
 	}
-	tests := []struct {
-		name string
-		make func(t *testing.T, a *attempt, build string)
-		want string
-	}{
+	return []hostileOutput{
 		{"what a good build leaves", nil, ""},
 		{"no .changes", func(t *testing.T, a *attempt, build string) { os.Remove(filepath.Join(build, "hello.changes")) }, "no .changes"},
 		{"two .changes", func(t *testing.T, a *attempt, build string) {
@@ -157,7 +160,13 @@ func TestHostileOutputIsRefused(t *testing.T) {
 			os.Truncate(filepath.Join(build, "hello.changes"), 1<<40)
 		}, "hello.changes"},
 	}
-	for _, test := range tests {
+}
+
+const helloDeb = "hello_1.0-1_amd64.deb"
+
+func TestHostileOutputIsRefused(t *testing.T) {
+	const deb = helloDeb
+	for _, test := range hostileOutputs() {
 		t.Run(test.name, func(t *testing.T) {
 			if os.Geteuid() != 0 && strings.Contains(test.name, "another user") {
 				t.Skip("needs root")
