@@ -19,6 +19,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"debusine"
 )
@@ -48,10 +50,21 @@ type Expect struct {
 // matchKeys are the properties of an environment that match: knows.
 var matchKeys = map[string]bool{"format": true, "codename": true, "architecture": true, "variant": true, "backend": true}
 
+const longest = 1000 // bytes of a lookup
+
 // Parse reads a single lookup.
 func Parse(l debusine.Lookup, expect Expect) (Query, error) {
 	q := Query{text: l.String()}
-	if n, err := strconv.ParseInt(q.text, 10, 64); err == nil {
+	if len(q.text) > longest {
+		return q, debusine.Invalidf("a lookup has at most %d bytes, not %d", longest, len(q.text))
+	}
+	if strings.ContainsFunc(q.text, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }) {
+		return q, debusine.Invalidf("lookup %q holds characters that no name has", q.text)
+	}
+	if n, err := strconv.ParseInt(q.text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		if err != nil || n <= 0 {
+			return q, debusine.Invalidf("lookup %s is not the number of anything", q.text)
+		}
 		if expect.Collection {
 			q.collection = n
 		} else {
@@ -132,6 +145,9 @@ func parseSegment(text string) (Segment, error) {
 			if _, twice := match[k]; twice {
 				return Segment{}, debusine.Invalidf("%s= is given twice", k)
 			}
+			if k == "format" && v != "tarball" && v != "image" {
+				return Segment{}, debusine.Invalidf("format=%s is neither tarball nor image", v)
+			}
 			match[k] = v
 		}
 		return Segment{Match: match}, nil
@@ -203,6 +219,10 @@ func (q Query) item(ctx context.Context, src Source, c debusine.Collection, env 
 	s := q.segments[0]
 	if s.Match == nil {
 		return src.ItemByName(ctx, c.ID, s.Name)
+	}
+	if c.Category != debusine.CategoryEnvironments {
+		return debusine.CollectionItem{}, debusine.WithHint(debusine.Invalidf("lookup %q: match: looks into %s alone, not into %s", q.text, debusine.CategoryEnvironments, c.Category),
+			"name the item: name:NAME")
 	}
 	for _, match := range s.variants(env) {
 		item, err := src.ItemByMatch(ctx, c.ID, match)
