@@ -36,7 +36,9 @@ func BenchmarkSixQueuesThreeWorkers(b *testing.B) {
 		}
 		took := s.flood(b, 300, 4, func(i int) string { return classes[i%len(classes)] })
 		stats := s.gateway.Stats()
+		bare := s.bareFlood(b, 300, 3, 30*time.Millisecond)
 		b.ReportMetric(took.Seconds(), "s/300")
+		b.ReportMetric(bare.Seconds(), "s/300bare")
 		b.ReportMetric(float64(stats.HandedBack)/float64(stats.Given), "handbacks/task")
 		b.Logf("%s; %+v", took, stats)
 	}
@@ -86,6 +88,39 @@ func BenchmarkNoopLatency(b *testing.B) {
 	}
 }
 
+// bareFlood is flood without us: one queue, one worker, nothing recorded.
+func (s *site) bareFlood(b *testing.B, n, concurrency int, each time.Duration) time.Duration {
+	queue := "bareflood-" + s.name
+	var group sync.WaitGroup
+	for k := range 4 {
+		group.Go(func() {
+			for i := k; i < n; i += 4 {
+				_, err := s.temporal.ExecuteActivity(context.Background(), client.StartActivityOptions{ID: fmt.Sprint(queue, "/", i), TaskQueue: queue, StartToCloseTimeout: time.Minute}, "noop")
+				must(b, err)
+			}
+		})
+	}
+	group.Wait()
+	c, err := infrastructure.Client(context.Background(), stack.Namespace)
+	must(b, err)
+	defer c.Close()
+	w := worker.New(c, queue, worker.Options{MaxConcurrentActivityExecutionSize: concurrency, MaxConcurrentActivityTaskPollers: concurrency, DisableWorkflowWorker: true})
+	first, last := make(chan time.Time, n), make(chan time.Time, n)
+	w.RegisterActivityWithOptions(func(context.Context) error {
+		first <- time.Now()
+		time.Sleep(each)
+		last <- time.Now()
+		return nil
+	}, activity.RegisterOptions{Name: "noop"})
+	must(b, w.Start())
+	defer w.Stop()
+	began, ended := <-first, time.Time{}
+	for range n {
+		ended = <-last
+	}
+	return ended.Sub(began)
+}
+
 // bare starts a worker at Temporal itself and gives what runs one activity.
 func (s *site) bare(b *testing.B, concurrency int) func() {
 	c, err := infrastructure.Client(context.Background(), stack.Namespace)
@@ -128,7 +163,9 @@ func BenchmarkThousandNoops(b *testing.B) {
 		s.work(s.gateway, "one", secret, 8, succeed)
 		took := s.flood(b, 1000, 8, func(int) string { return "a" })
 		stats := s.gateway.Stats()
+		bare := s.bareFlood(b, 1000, 8, 0)
 		b.ReportMetric(1000/took.Seconds(), "noops/s")
+		b.ReportMetric(bare.Seconds()/took.Seconds(), "ofbare")
 		b.ReportMetric(float64(stats.HandedBack)/float64(stats.Given), "handbacks/task")
 		b.Logf("%s; %+v", took, stats)
 	}

@@ -15,7 +15,8 @@
 //     outcome that the database holds, and is refused when there is none; of a
 //     failure only a type from a fixed list and 1 kB of text pass.
 //   - Its heartbeats are answered from the database, so an outage of Temporal does
-//     not disturb it; one in five minutes is passed on, without details.
+//     not disturb it, and while the database is away without it; one in five
+//     minutes is passed on to Temporal, without details.
 //   - A worker that an administrator disables gets no more work, and what it
 //     completes from then on is refused. Its heartbeats are answered with the wish
 //     to cancel and no longer keep its attempts alive. It may still give back.

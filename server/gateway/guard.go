@@ -66,7 +66,7 @@ func callerOf(ctx context.Context) caller {
 // guard lets a call through when its worker is known and enabled, the call is one
 // of those that workers make, and there are not too many at a time.
 func (g *Gateway) guard(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (answer any, err error) {
-	c, err := g.authenticate(ctx, path.Base(info.FullMethod) == "PollActivityTaskQueue")
+	c, err := g.authenticate(ctx, path.Base(info.FullMethod))
 	if err != nil {
 		g.refused(ctx, "", info.FullMethod, err)
 		return nil, err
@@ -114,6 +114,9 @@ func (g *Gateway) refuseUnknown(_ any, stream grpc.ServerStream) error {
 // refused counts and logs: the same of one worker, or of one address, at most
 // once a second.
 func (g *Gateway) refused(ctx context.Context, worker, method string, err error) {
+	if status.Code(err) == codes.Canceled {
+		return // the caller went away
+	}
 	g.counts.refused.Add(1)
 	from := ""
 	if p, ok := peer.FromContext(ctx); ok {
@@ -202,7 +205,8 @@ func (s *sessions) put(of map[int64]int, worker int64) {
 	}
 }
 
-func (s *sessions) recall(hash string) (store.GatewayWorker, bool) {
+// recall gives what was known of the token last, and whether that is fresh.
+func (s *sessions) recall(hash string) (w store.GatewayWorker, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.callers[hash]
@@ -228,9 +232,10 @@ func (s *sessions) look(by int) bool {
 	return true
 }
 
-// authenticate finds the worker of the token in the call's metadata; afresh, when
-// what is known of it may be a second old otherwise.
-func (g *Gateway) authenticate(ctx context.Context, afresh bool) (caller, error) {
+// authenticate finds the worker of the token in the call's metadata: for a poll
+// afresh; for other calls what is known of it may be a second old, and for a
+// heartbeat older while PostgreSQL is away.
+func (g *Gateway) authenticate(ctx context.Context, call string) (caller, error) {
 	unknown := status.Error(codes.Unauthenticated, "the token is not a worker's")
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(values) != 1 || len(values[0]) > 512 {
@@ -241,8 +246,9 @@ func (g *Gateway) authenticate(ctx context.Context, afresh bool) (caller, error)
 		return caller{}, unknown
 	}
 	hash := debusine.HashSecret(secret)
-	if w, ok := g.sessions.recall(hash); ok && !afresh {
-		return caller{w, hash}, nil
+	known, fresh := g.sessions.recall(hash)
+	if fresh && call != "PollActivityTaskQueue" {
+		return caller{known, hash}, nil
 	}
 	if !g.sessions.look(1) {
 		return caller{}, status.Error(codes.ResourceExhausted, "too many tokens are being looked up")
@@ -251,6 +257,9 @@ func (g *Gateway) authenticate(ctx context.Context, afresh bool) (caller, error)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	workers, err := g.DB.WorkersByToken(ctx, []string{hash})
+	if err != nil && known.ID != 0 && call == "RecordActivityTaskHeartbeat" {
+		return caller{known, hash}, nil
+	}
 	if err != nil {
 		return caller{}, asStatus(err)
 	}
