@@ -106,7 +106,7 @@ func (a *attempt) takeFile(from, to, name string, size int64) error {
 	path := filepath.Join(to, name)
 	err := os.Rename(filepath.Join(from, name), path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return unusablef("the build did not leave %q, which its .changes lists", name)
+		return unusablef("%q is missing: the build did not leave it", name)
 	}
 	if err != nil {
 		return fmt.Errorf("taking %s: %w", name, err)
