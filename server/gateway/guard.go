@@ -91,11 +91,23 @@ func (g *Gateway) guard(ctx context.Context, request any, info *grpc.UnaryServer
 		}
 	}()
 	g.marks.heard(c.ID)
-	answer, err = handle(context.WithValue(ctx, callerKey{}, c), request)
+	ctx = context.WithValue(ctx, callerKey{}, c)
+	if path.Base(info.FullMethod) != "PollActivityTaskQueue" {
+		var cancel context.CancelFunc
+		ctx, cancel = detached(ctx)
+		defer cancel()
+	}
+	answer, err = handle(ctx, request)
 	if err = asStatus(err); status.Code(err) == codes.PermissionDenied || status.Code(err) == codes.FailedPrecondition {
 		g.refused(ctx, c.Name, info.FullMethod, err)
 	}
 	return answer, err
+}
+
+// detached is a context for the database that a caller cannot cancel: a query
+// that is cancelled costs PostgreSQL a connection.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 8*time.Second)
 }
 
 func (g *Gateway) refuseStream(_ any, stream grpc.ServerStream, info *grpc.StreamServerInfo, _ grpc.StreamHandler) error {
@@ -114,7 +126,7 @@ func (g *Gateway) refuseUnknown(_ any, stream grpc.ServerStream) error {
 // refused counts and logs: the same of one worker, or of one address, at most
 // once a second.
 func (g *Gateway) refused(ctx context.Context, worker, method string, err error) {
-	if status.Code(err) == codes.Canceled {
+	if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
 		return // the caller went away
 	}
 	g.counts.refused.Add(1)
@@ -254,7 +266,10 @@ func (g *Gateway) authenticate(ctx context.Context, call string) (caller, error)
 		return caller{}, status.Error(codes.ResourceExhausted, "too many tokens are being looked up")
 	}
 	defer g.sessions.look(-1)
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	if err := ctx.Err(); err != nil {
+		return caller{}, asStatus(err)
+	}
+	ctx, cancel := detached(ctx)
 	defer cancel()
 	workers, err := g.DB.WorkersByToken(ctx, []string{hash})
 	if err != nil && known.ID != 0 && call == "RecordActivityTaskHeartbeat" {
@@ -291,6 +306,8 @@ func asStatus(err error) error {
 		return temporal.Status().Err()
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "the call was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the time of the call is over")
 	}
 	if _, ok := status.FromError(err); ok {
 		return err
