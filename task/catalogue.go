@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ var workerTasks = map[string]Definition{
 func WorkerTask(name string) (Definition, error) {
 	d, ok := workerTasks[Canonical(name)]
 	if !ok {
-		return d, debusine.WithHint(debusine.Invalidf("task %q is unknown", name), "known: "+strings.Join(WorkerTasks(), ", "))
+		return d, debusine.WithHint(debusine.Invalidf("task %.80q is unknown", name), "known: "+strings.Join(WorkerTasks(), ", "))
 	}
 	return d, nil
 }
@@ -109,10 +110,17 @@ func parser[T any, P checker[T]]() func(json.RawMessage) (Data, error) {
 	}
 }
 
+// longestData is what task data may measure, in bytes. Workflows carry theirs in
+// Temporal's payloads, which hold 2 MB.
+const longestData = 1 << 20
+
 // decode reads JSON strictly into to; absent input is an empty object.
 func decode(raw json.RawMessage, to any) error {
 	if len(raw) == 0 {
 		raw = json.RawMessage("{}")
+	}
+	if len(raw) > longestData {
+		return debusine.Invalidf("the data have %d bytes, %d are allowed", len(raw), longestData)
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
@@ -122,6 +130,56 @@ func decode(raw json.RawMessage, to any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return debusine.Invalidf("there is more than one value in the data")
 	}
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		return debusine.Invalidf("the data must be an object") // null is what is left
+	}
+	return checkKeys(raw)
+}
+
+// checkKeys refuses what encoding/json lets pass: keys that match a parameter
+// in another case, and keys that stand twice. Which of two wins would differ
+// between us and PostgreSQL, and so between what was checked and what is run.
+// raw is known to be one value.
+func checkKeys(raw json.RawMessage) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	var open []map[string]bool // the keys of each open object; nil for a list
+	key := false               // whether a key or the end of an object comes next
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return debusine.Invalidf("the data are not JSON: %v", err)
+		}
+		switch {
+		case token == json.Delim('{'):
+			open = append(open, map[string]bool{})
+		case token == json.Delim('['):
+			open = append(open, nil)
+		case token == json.Delim('}'), token == json.Delim(']'):
+			open = open[:len(open)-1]
+		case key:
+			if err := newKey(open[len(open)-1], token); err != nil {
+				return err
+			}
+			key = false
+			continue
+		}
+		key = len(open) > 0 && open[len(open)-1] != nil
+	}
+}
+
+func newKey(seen map[string]bool, token json.Token) error {
+	name, _ := token.(string)
+	per := map[string]string{fmt.Sprintf("%.80s", name): "unknown"}
+	if strings.ContainsFunc(name, func(r rune) bool { return r > '~' || r >= 'A' && r <= 'Z' }) {
+		return debusine.Invalid{What: fmt.Sprintf("parameter %.80q is unknown", name), Hint: "the names of parameters are in lower case", Per: per}
+	}
+	if seen[name] {
+		return debusine.Invalidf("parameter %.80q is given twice", name)
+	}
+	seen[name] = true
 	return nil
 }
 
@@ -134,16 +192,50 @@ func decodeFault(err error) error {
 	case errors.As(err, &fault):
 		return fault
 	case errors.As(err, &typed):
-		return debusine.Invalid{What: fmt.Sprintf("%s must be a %s, not a %s", typed.Field, typed.Type, typed.Value),
-			Per: map[string]string{typed.Field: "wrong type"}}
+		field := typed.Field
+		if field == "" {
+			return debusine.Invalidf("the data must be an object, not a JSON %.40s", typed.Value)
+		}
+		return debusine.Invalid{What: fmt.Sprintf("%s must be %s, not a JSON %.40s", field, words(typed.Type), typed.Value),
+			Per: map[string]string{field: "wrong type"}}
 	}
 	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return debusine.Invalid{What: "parameter " + field + " is unknown", Per: map[string]string{strings.Trim(field, `"`): "unknown"}}
+		return debusine.Invalid{What: fmt.Sprintf("parameter %.80s is unknown", field), Per: map[string]string{fmt.Sprintf("%.80s", strings.Trim(field, `"`)): "unknown"}}
 	}
 	return debusine.Invalidf("the data are not JSON of the right shape: %v", err)
 }
 
+// words name a type of ours as JSON calls it.
+func words(t reflect.Type) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	}
+	return "a number"
+}
+
 // common are the parameters of every task.
 type common struct {
-	TaskConfiguration *debusine.Lookup `json:"task_configuration,omitempty"`
+	TaskConfiguration *configuration `json:"task_configuration,omitempty"`
+}
+
+// configuration is the lookup of a task configuration. There are no such
+// collections yet: leaving it out means none, naming one is an error.
+type configuration struct{}
+
+// UnmarshalJSON refuses whatever is named.
+func (*configuration) UnmarshalJSON(raw []byte) error {
+	return debusine.Invalid{What: fmt.Sprintf("task configuration %.80s not found: it is not supported yet", raw), Hint: "leave task_configuration out",
+		Per: map[string]string{"task_configuration": "not supported"}}
 }

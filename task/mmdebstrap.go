@@ -58,14 +58,14 @@ func (d *MmdebstrapData) check() error {
 		return err
 	}
 	if !slices.Contains(variants, d.BootstrapOptions.Variant) {
-		return debusine.Invalidf("bootstrap_options.variant %q is unknown to mmdebstrap", d.BootstrapOptions.Variant)
+		return debusine.Invalidf("bootstrap_options.variant %.80q is unknown to mmdebstrap", d.BootstrapOptions.Variant)
 	}
 	if c := d.BootstrapOptions.GpgvCommand; c != "" && c != "gpgv" && c != "gpgv-sq" {
 		return debusine.Invalidf("bootstrap_options.gpgv_command must be gpgv or gpgv-sq")
 	}
 	for _, p := range d.BootstrapOptions.ExtraPackages {
 		if !packageName.MatchString(p) {
-			return debusine.Invalidf("bootstrap_options.extra_packages: %q is not a package name", p)
+			return debusine.Invalidf("bootstrap_options.extra_packages: %.80q is not a package name", p)
 		}
 	}
 	if len(d.BootstrapRepositories) == 0 {
@@ -88,24 +88,24 @@ func (r *BootstrapRepository) check() error {
 	}
 	switch {
 	case !mirrorURL.MatchString(r.Mirror):
-		return debusine.Invalidf("bootstrap_repositories.mirror %q is not an address of http, https or file", r.Mirror)
+		return debusine.Invalidf("bootstrap_repositories.mirror %.80q is not an address of http, https or file", r.Mirror)
 	case !suiteName.MatchString(r.Suite) || strings.Contains(r.Suite, ".."):
-		return debusine.Invalidf("bootstrap_repositories.suite %q is not the name of a suite", r.Suite)
+		return debusine.Invalidf("bootstrap_repositories.suite %.80q is not the name of a suite", r.Suite)
 	case !slices.Contains([]string{"system", "external", "no-check"}, r.CheckSignatureWith):
 		return debusine.Invalidf("bootstrap_repositories.check_signature_with must be system, external or no-check")
 	case r.CheckSignatureWith == "external" && r.Keyring == nil:
 		return missing("bootstrap_repositories.keyring")
 	case r.KeyringPackage != "" && !packageName.MatchString(r.KeyringPackage):
-		return debusine.Invalidf("bootstrap_repositories.keyring_package %q is not a package name", r.KeyringPackage)
+		return debusine.Invalidf("bootstrap_repositories.keyring_package %.80q is not a package name", r.KeyringPackage)
 	}
 	for _, t := range r.Types {
 		if t != "deb" && t != "deb-src" {
-			return debusine.Invalidf("bootstrap_repositories.types must be deb or deb-src, not %q", t)
+			return debusine.Invalidf("bootstrap_repositories.types must be deb or deb-src, not %.80q", t)
 		}
 	}
 	for _, c := range r.Components {
 		if !suiteName.MatchString(c) {
-			return debusine.Invalidf("bootstrap_repositories.components: %q is not a component", c)
+			return debusine.Invalidf("bootstrap_repositories.components: %.80q is not a component", c)
 		}
 	}
 	return r.Keyring.check()
@@ -118,10 +118,10 @@ func (k *Keyring) check() error {
 	if path, ok := strings.CutPrefix(k.URL, "file://"); ok {
 		inside := strings.HasPrefix(path, "/usr/share/keyrings/") || strings.HasPrefix(path, "/usr/local/share/keyrings/")
 		if !inside || strings.Contains(path, "..") {
-			return debusine.Invalidf("keyring %q lies outside /usr/share/keyrings and /usr/local/share/keyrings", k.URL)
+			return debusine.Invalidf("keyring %.80q lies outside /usr/share/keyrings and /usr/local/share/keyrings", k.URL)
 		}
 	} else if !mirrorURL.MatchString(k.URL) {
-		return debusine.Invalidf("keyring %q is not an address", k.URL)
+		return debusine.Invalidf("keyring %.80q is not an address", k.URL)
 	}
 	if k.SHA256Sum != "" && !sha256Hex.MatchString(k.SHA256Sum) {
 		return debusine.Invalidf("keyring.sha256sum is not a SHA-256 in hexadecimal")

@@ -2,6 +2,7 @@ package task
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ type SbuildData struct {
 	BuildComponents   []string        `json:"build_components,omitempty"` // any, all; default [any]
 }
 
+// mostExtra is how many artifacts a build may take its extra packages from.
+const mostExtra = 1000
+
 func (d *SbuildData) check() error {
 	if d.Backend == "" || d.Backend == "auto" {
 		d.Backend = "unshare"
@@ -40,15 +44,18 @@ func (d *SbuildData) check() error {
 		return missing("environment")
 	}
 	if d.Backend != "unshare" {
-		return debusine.Invalid{What: "backend " + d.Backend + " is not supported", Hint: "use auto or unshare", Per: map[string]string{"backend": "unsupported"}}
+		return debusine.Invalid{What: fmt.Sprintf("backend %.80q is not supported", d.Backend), Hint: "use auto or unshare", Per: map[string]string{"backend": "unsupported"}}
 	}
 	for i, c := range d.BuildComponents {
 		if c != "any" && c != "all" {
-			return debusine.Invalid{What: "build component " + c + " is not supported", Hint: "use any, all or both", Per: map[string]string{"build_components": "unsupported"}}
+			return debusine.Invalid{What: fmt.Sprintf("build component %.80q is not supported", c), Hint: "use any, all or both", Per: map[string]string{"build_components": "unsupported"}}
 		}
 		if slices.Contains(d.BuildComponents[:i], c) {
 			return debusine.Invalidf("build component %s is given twice", c)
 		}
+	}
+	if len(d.Input.ExtraBinaryArtifacts) > mostExtra {
+		return debusine.Invalidf("input.extra_binary_artifacts has %d entries, %d are allowed", len(d.Input.ExtraBinaryArtifacts), mostExtra)
 	}
 	return checkArch("build_architecture", d.BuildArchitecture)
 }
@@ -98,7 +105,7 @@ func checkArch(field, arch string) error {
 	}
 	a, err := debian.ParseArch(arch)
 	if err != nil || a == "all" || a == "source" {
-		return debusine.Invalid{What: "architecture \"" + arch + "\" is unknown", Hint: "see dpkg-architecture -L", Per: map[string]string{field: "unknown architecture"}}
+		return debusine.Invalid{What: fmt.Sprintf("architecture %.80q is unknown", arch), Hint: "see dpkg-architecture -L", Per: map[string]string{field: "unknown architecture"}}
 	}
 	return nil
 }

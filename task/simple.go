@@ -75,7 +75,7 @@ func simpleTags(name, arch, class string) []string {
 
 func checkOptionalArch(arch, class string) error {
 	if class != "" && !plainWord(class) {
-		return debusine.Invalidf("class %q is not a word", class)
+		return debusine.Invalidf("class %.80q is not a word", class)
 	}
 	if arch == "" {
 		return nil

@@ -75,20 +75,28 @@ func (d *SbuildWorkflowData) check() error {
 		return debusine.Invalid{What: "target_distribution must be vendor:codename", Hint: "for example debian:bookworm", Per: map[string]string{"target_distribution": "malformed"}}
 	}
 	if d.Backend != "" && d.Backend != "auto" && d.Backend != "unshare" {
-		return debusine.Invalidf("backend %s is not supported", d.Backend)
+		return debusine.Invalidf("backend %.80q is not supported", d.Backend)
 	}
 	if d.EnvironmentVariant != nil && *d.EnvironmentVariant != "" && !plainWord(*d.EnvironmentVariant) {
-		return debusine.Invalidf("environment_variant %q is not a word", *d.EnvironmentVariant)
+		return debusine.Invalidf("environment_variant %.80q is not a word", *d.EnvironmentVariant)
+	}
+	if !stepPrefix.MatchString(d.Prefix) {
+		return debusine.Invalidf("prefix %.80q is not made of letters, digits and +._|:-", d.Prefix)
 	}
 	if len(d.Architectures) == 0 {
 		return missing("architectures")
+	}
+	if extra, err := json.Marshal(d.Input.ExtraBinaryArtifacts); err != nil || len(extra)*len(d.Architectures) > longestData || len(d.Input.ExtraBinaryArtifacts) > mostExtra {
+		return debusine.Invalidf("input.extra_binary_artifacts is too long a list")
 	}
 	return checkArches("architectures", d.Architectures, d.ArchAllBuildArchitecture)
 }
 
 var (
-	targetDistribution = regexp.MustCompile(`^[a-z][a-z0-9+.-]*:[a-z][a-z0-9+.-]*$`)
-	codenameWord       = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+	targetDistribution = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,99}:[a-z][a-z0-9+.-]{0,99}$`)
+	codenameWord       = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,99}$`)
+	// A prefix stands in the names of steps, which lookups split at slashes.
+	stepPrefix = regexp.MustCompile(`^[A-Za-z0-9+._|:-]{0,100}$`)
 )
 
 func checkArches(field string, arches []string, all string) error {
@@ -149,12 +157,29 @@ func (d *UpdateEnvironmentsData) check() error {
 	if len(d.Targets) == 0 {
 		return missing("targets")
 	}
+	size := 0
 	for _, t := range d.Targets {
 		if err := t.check(); err != nil {
 			return err
 		}
+		size += t.planned()
+	}
+	if size > longestData {
+		return debusine.WithHint(debusine.Invalidf("the targets are too many to be planned at once"), "start several workflows, with fewer codenames, variants or architectures each")
 	}
 	return nil
+}
+
+// planned estimates what the target's steps and reactions measure as a payload,
+// in bytes.
+func (t EnvironmentTarget) planned() int {
+	const step, reaction = 300, 300
+	template, err := json.Marshal(t.MmdebstrapTemplate)
+	if err != nil {
+		return longestData + 1
+	}
+	items := len(t.AllCodenames()) * max(1, len(t.Variants)) * max(1, len(t.Backends))
+	return len(t.Architectures) * (len(t.Codenames)*(len(template)+step) + items*reaction)
 }
 
 func (t EnvironmentTarget) check() error {
@@ -169,12 +194,17 @@ func (t EnvironmentTarget) check() error {
 	}
 	for _, c := range t.AllCodenames() {
 		if !codenameWord.MatchString(c) {
-			return debusine.Invalidf("codename %q is not a suite's name", c)
+			return debusine.Invalidf("codename %.80q is not a suite's name", c)
 		}
 	}
 	for _, w := range slices.Concat(t.Variants, t.Backends) {
 		if !plainWord(w) {
-			return debusine.Invalidf("variant or backend %q is not a word", w)
+			return debusine.Invalidf("variant or backend %.80q is not a word", w)
+		}
+	}
+	for i, c := range t.Codenames {
+		if slices.Contains(t.Codenames[:i], c) {
+			return debusine.Invalidf("codenames: %s is given twice", c)
 		}
 	}
 	for i, arch := range t.Architectures {
@@ -237,7 +267,7 @@ func ParseWorkflow(name string, raw json.RawMessage) (WorkflowData, error) {
 	case UpdateEnvironmentsWorkflow:
 		data = &UpdateEnvironmentsData{}
 	default:
-		return nil, debusine.WithHint(debusine.Invalidf("workflow %q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
+		return nil, debusine.WithHint(debusine.Invalidf("workflow %.80q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
 	}
 	return data, ReadWorkflow(raw, data)
 }
