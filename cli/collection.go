@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,6 +18,18 @@ func collectionCommand() *cli.Command {
 	}}
 }
 
+// collection reads which collection the first arguments name: NAME CATEGORY, or
+// NAME@CATEGORY as lookups write it.
+func (s *session) collection() (name, category string, rest []string, err error) {
+	if name, category, found := strings.Cut(s.Args().First(), "@"); found {
+		return name, category, s.Args().Tail(), nil
+	}
+	if s.NArg() < 2 {
+		return "", "", nil, wrong(s, "NAME", "CATEGORY")
+	}
+	return s.Args().Get(0), s.Args().Get(1), s.Args().Slice()[2:], nil
+}
+
 func collectionCreateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "make an empty collection", ArgsUsage: "NAME CATEGORY",
@@ -27,8 +40,9 @@ func collectionCreateCommand() *cli.Command {
 }
 
 func collectionCreate(s *session) error {
-	if err := s.want("NAME", "CATEGORY"); err != nil {
-		return err
+	name, category, rest, err := s.collection()
+	if err != nil || len(rest) > 0 {
+		return wrong(s, "NAME", "CATEGORY")
 	}
 	data, err := s.data()
 	if err != nil {
@@ -38,7 +52,7 @@ func collectionCreate(s *session) error {
 	if err != nil {
 		return err
 	}
-	made, err := s.api.CreateCollection(s.ctx(), s.place(), api.Collection{Name: s.Args().Get(0), Category: s.Args().Get(1), Data: raw})
+	made, err := s.api.CreateCollection(s.ctx(), s.place(), api.Collection{Name: name, Category: category, Data: raw})
 	if err != nil {
 		return err
 	}
@@ -74,17 +88,17 @@ func collectionList(s *session) error {
 func collectionShowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show a collection and what it holds", ArgsUsage: "NAME CATEGORY",
-		Description: "Example: debusine collection show debian debian:environments",
+		Description: "Example: debusine collection show debian debian:environments\n         debusine collection show debian@debian:environments",
 		Flags:       []cli.Flag{workspaceFlag(), limitFlag()},
 		Action:      talk(collectionShow),
 	}
 }
 
 func collectionShow(s *session) error {
-	if err := s.want("NAME", "CATEGORY"); err != nil {
-		return err
+	name, category, rest, err := s.collection()
+	if err != nil || len(rest) > 0 {
+		return wrong(s, "NAME", "CATEGORY")
 	}
-	name, category := s.Args().Get(0), s.Args().Get(1)
 	c, err := s.api.Collection(s.ctx(), s.place(), category, name)
 	if err != nil {
 		return err
@@ -95,7 +109,7 @@ func collectionShow(s *session) error {
 	}
 	both := struct {
 		api.Collection
-		Content []api.CollectionItem `json:"content"`
+		Items []api.CollectionItem `json:"items"` // in place of their number
 	}{c, items}
 	return s.out.print(both, func() error {
 		if err := s.showCollection(c); err != nil {

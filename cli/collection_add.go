@@ -17,10 +17,11 @@ func collectionAddCommand() *cli.Command {
 }
 
 func collectionAdd(s *session) error {
-	if err := s.want("NAME", "CATEGORY", "ARTIFACT"); err != nil {
-		return err
+	name, category, rest, err := s.collection()
+	if err != nil || len(rest) != 1 {
+		return wrong(s, "NAME", "CATEGORY", "ARTIFACT")
 	}
-	artifact, err := parseID("an artifact", s.Args().Get(2))
+	artifact, err := parseID("an artifact", rest[0])
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func collectionAdd(s *session) error {
 	if err != nil {
 		return err
 	}
-	item, err := s.api.AddItem(s.ctx(), s.place(), s.Args().Get(1), s.Args().Get(0), api.CollectionItemCreate{Artifact: artifact, Variables: variables}, s.Bool("replace"))
+	item, err := s.api.AddItem(s.ctx(), s.place(), category, name, api.CollectionItemCreate{Artifact: artifact, Variables: variables}, s.Bool("replace"))
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ func New(commands ...*cli.Command) *cli.App {
 		HideHelpCommand:        true,
 		HideVersion:            true,
 		UseShortOptionHandling: false,
+		// A comma belongs to the value: --set "architectures=[amd64, all]".
+		DisableSliceFlagSeparator: true,
 		ExitErrHandler:         func(*cli.Context, error) {}, // Run does it
 		OnUsageError:           onUsageError,
 	}

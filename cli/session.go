@@ -103,6 +103,11 @@ func (s *session) want(names ...string) error {
 	if s.NArg() == len(names) {
 		return nil
 	}
+	return wrong(s, names...)
+}
+
+// wrong says which arguments a verb takes.
+func wrong(s *session, names ...string) error {
 	what := "no argument"
 	if len(names) > 0 {
 		what = strings.Join(names, " ")

@@ -16,6 +16,7 @@ func workRequestListCommand() *cli.Command {
 			&cli.StringFlag{Name: "task", Usage: "those of the task `NAME`"},
 			&cli.StringFlag{Name: "task-type", Usage: "those of `TYPE`: Worker, Workflow, Server"},
 			&cli.Int64Flag{Name: "workflow", Usage: "those of the root workflow `ID`"},
+			&cli.Int64Flag{Name: "parent", Usage: "those directly below the workflow `ID`"},
 			&cli.BoolFlag{Name: "root-only", Usage: "none that a workflow made"}},
 		Action: talk(workRequestList),
 	}
@@ -27,7 +28,7 @@ func workRequestList(s *session) error {
 	}
 	all, err := client.Collect(s.api.WorkRequests(s.ctx(), client.WorkRequestFilter{Workspace: s.workspace(), Status: s.String("status"),
 		Result: s.String("result"), TaskName: taskName(s.String("task")), TaskType: s.String("task-type"), Root: s.Int64("workflow"),
-		RootOnly: s.Bool("root-only")}), s.Int("limit"))
+		Parent: s.Int64("parent"), RootOnly: s.Bool("root-only")}), s.Int("limit"))
 	if err != nil {
 		return err
 	}
