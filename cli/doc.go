@@ -38,8 +38,8 @@ func New(commands ...*cli.Command) *cli.App {
 		UseShortOptionHandling: false,
 		// A comma belongs to the value: --set "architectures=[amd64, all]".
 		DisableSliceFlagSeparator: true,
-		ExitErrHandler:         func(*cli.Context, error) {}, // Run does it
-		OnUsageError:           onUsageError,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run does it
+		OnUsageError:              onUsageError,
 	}
 	for _, c := range app.Commands {
 		settle(c)

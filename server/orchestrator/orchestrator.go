@@ -93,7 +93,7 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
 	if len(build) == 0 {
 		return debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
-			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + "@debian:environments"}
+			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + " debian:environments"}
 	}
 	n.Dynamic, err = json.Marshal(task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version,
 		ConfigurationContext: sbuild.Codename(), Source: source.Name, Version: source.Version})
