@@ -121,7 +121,12 @@ func (db *DB) planStep(ctx context.Context, tx pgx.Tx, p parent, step task.Step)
 		}
 		n.Supersedes = &child.ID
 	}
-	ready, err := db.prepare(ctx, tx, n)
+	var ready prepared
+	// A savepoint: what PostgreSQL refuses would spoil the whole plan.
+	err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) (err error) {
+		ready, err = db.prepare(ctx, tx, n)
+		return err
+	})
 	if err != nil {
 		if !isFault(err) {
 			return child, err

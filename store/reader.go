@@ -48,10 +48,12 @@ func (r reader) CollectionByID(ctx context.Context, id int64) (c debusine.Collec
 	return c, fault(err, fmt.Sprintf("collection %d", id))
 }
 
-// Collection gives the collection of that category and name in the workspace.
+// Collection gives the collection of that category and name in the workspace,
+// which the user must still be able to see.
 func (r reader) Collection(ctx context.Context, category, name string) (c debusine.Collection, err error) {
-	err = r.q.QueryRow(ctx, `SELECT `+collectionColumns+` FROM collections c WHERE c.workspace_id = $1 AND c.category = $2 AND c.name = $3`,
-		r.workspace, category, name).Scan(&c.ID, &c.WorkspaceID, &c.Category, &c.Name, &c.Data)
+	err = r.q.QueryRow(ctx, `SELECT `+collectionColumns+` FROM collections c JOIN workspaces w ON w.id = c.workspace_id
+		 WHERE c.workspace_id = $2 AND c.category = $3 AND c.name = $4 AND `+visible,
+		r.user, r.workspace, category, name).Scan(&c.ID, &c.WorkspaceID, &c.Category, &c.Name, &c.Data)
 	return c, fault(err, fmt.Sprintf("collection %s@%s", name, category))
 }
 
@@ -69,10 +71,12 @@ func (r reader) ItemByName(ctx context.Context, collection int64, name string) (
 }
 
 // ItemByMatch gives the newest active item with the properties. An item that
-// names no backend serves every backend; one that names it is preferred.
+// names no backend serves every backend; where one is asked for, an item that
+// names it is preferred.
 func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[string]string) (debusine.CollectionItem, error) {
 	conditions := []string{"i.collection_id = $1", "i.removed_at IS NULL"}
 	args := []any{collection}
+	order := "i.created_at DESC, i.id DESC"
 	for _, key := range []string{"codename", "architecture", "variant", "backend"} {
 		value, given := match[key]
 		if !given {
@@ -82,6 +86,7 @@ func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[str
 		condition := fmt.Sprintf("coalesce(i.data->>'%s', '') = $%d", key, len(args))
 		if key == "backend" && value != "" {
 			condition = fmt.Sprintf("coalesce(i.data->>'backend', $%d) = $%d", len(args), len(args))
+			order = "i.data ? 'backend' DESC, " + order
 		}
 		conditions = append(conditions, condition)
 	}
@@ -92,7 +97,7 @@ func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[str
 		conditions = append(conditions, "i.category = 'debian:system-image'")
 	}
 	return scanItem(r.q.QueryRow(ctx, `SELECT `+itemColumns+` FROM collection_items i WHERE `+strings.Join(conditions, " AND ")+
-		` ORDER BY i.data ? 'backend' DESC, i.created_at DESC, i.id DESC LIMIT 1`, args...), "item")
+		` ORDER BY `+order+` LIMIT 1`, args...), "item")
 }
 
 // need resolves one need of a task: exactly one artifact, or any number when
