@@ -232,7 +232,7 @@ func (s *Server) principal(r *http.Request, on route) (debusine.Principal, error
 	if secret == "" || on.verb == debusine.RegisterWorker {
 		return debusine.Principal{}, nil
 	}
-	p, err := s.db.Principal(r.Context(), secret)
+	p, err := s.callers.find(r.Context(), secret)
 	var missing debusine.Missing
 	switch {
 	case errors.As(err, &missing):

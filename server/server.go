@@ -56,13 +56,14 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 	machines
+	callers callers
 	// unasked is told of routes that answered without asking for a right.
 	unasked func(route)
 }
 
 // New makes the API over its parts.
 func New(db *store.DB, disk *files.Disk, engine engine, options Options, log *slog.Logger) *Server {
-	return &Server{db: db, files: disk, engine: engine, options: options, log: log, machines: machines{db: db},
+	return &Server{db: db, files: disk, engine: engine, options: options, log: log, machines: machines{db: db}, callers: callers{db: db, known: map[string]caller{}},
 		unasked: func(r route) { log.Error("defect: a route answered without asking for a right", "route", r.path) }}
 }
 
