@@ -61,7 +61,8 @@ func act(ctx context.Context, tx pgx.Tx, id int64, r task.Reaction) error {
 	}
 	switch r.Action {
 	case task.UpdateCollectionWithData:
-		data := maps.Clone(r.Data)
+		data := map[string]any{}
+		maps.Copy(data, r.Data)
 		data["work_request_id"] = id
 		return a.put(ctx, tx, c, debusine.CollectionItem{Kind: "bare", Category: r.Category}, data)
 	case task.UpdateCollectionWithArtifacts:
@@ -102,10 +103,8 @@ func (a actor) putArtifacts(ctx context.Context, tx pgx.Tx, c debusine.Collectio
 		return err
 	}
 	for _, x := range artifacts {
-		variables := maps.Clone(r.Variables)
-		if variables == nil {
-			variables = map[string]any{}
-		}
+		variables := map[string]any{}
+		maps.Copy(variables, r.Variables)
 		if x.Category == "debian:package-build-log" {
 			variables["work_request_id"] = a.id
 		}
@@ -125,6 +124,10 @@ func (a actor) put(ctx context.Context, tx pgx.Tx, c debusine.Collection, item d
 		return err
 	}
 	item.Name, item.Data, item.CollectionID = name, data, c.ID
+	// Of two that end at once, the later must see what the earlier put there.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($2, $1))`, c.ID, name); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `
 		UPDATE collection_items SET removed_at = clock_timestamp(), removed_by = $3, removed_by_workflow = $4
 		 WHERE collection_id = $1 AND name = $2 AND removed_at IS NULL`, c.ID, name, a.user, a.workflow)
