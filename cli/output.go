@@ -69,9 +69,14 @@ func yamlOf(raw []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// plain drops JSON's braces and quotes; the encoder quotes what needs it.
+// plain drops JSON's braces and quotes; the encoder quotes what needs it, but
+// for the words that are booleans to readers of YAML 1.1, such as Python's.
 func plain(n *yaml.Node) {
 	n.Style = 0
+	switch strings.ToLower(n.Value) {
+	case "y", "n", "yes", "no", "on", "off":
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	for _, c := range n.Content {
 		plain(c)
 	}
