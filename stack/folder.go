@@ -42,6 +42,9 @@ func openFolder(state string) (folder, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding the state folder %s: %w", state, err)
 	}
+	if err := searchable(nearest(filepath.Dir(abs))); err != nil {
+		return "", err
+	}
 	if err := os.MkdirAll(abs, 0o755); err != nil {
 		return "", fmt.Errorf("making the state folder: %w", err)
 	}
@@ -70,6 +73,17 @@ func openFolder(state string) (folder, error) {
 	return f, nil
 }
 
+// nearest is the lowest folder on the way to dir that exists.
+func nearest(dir string) string {
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}
+
 // searchable refuses a folder that other users cannot reach: PostgreSQL and the
 // builds run as users of their own.
 func searchable(dir string) error {
@@ -79,7 +93,7 @@ func searchable(dir string) error {
 			return fmt.Errorf("looking at the way to the state folder: %w", err)
 		}
 		if info.Mode().Perm()&0o001 == 0 {
-			return fmt.Errorf("the state folder %s cannot be reached by other users, because %s is not searchable for them; hint: chmod o+x %s, or name another folder with --state", dir, d, d)
+			return fmt.Errorf("the state folder cannot be reached by the users of PostgreSQL and of the builds, because %s is not searchable for them; hint: chmod o+x %s, or name another folder with --state", d, d)
 		}
 		if d == filepath.Dir(d) {
 			return nil

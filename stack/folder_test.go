@@ -57,9 +57,12 @@ func TestAFolderThatOthersCannotReachIsRefusedAndNamed(t *testing.T) {
 	if err := os.Chmod(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := openFolder(filepath.Join(closed, "state"))
+	_, err := openFolder(filepath.Join(closed, "new", "state"))
 	if err == nil || !strings.Contains(err.Error(), "hint: chmod o+x ") {
 		t.Errorf("the error is %v", err)
+	}
+	if left, _ := os.ReadDir(closed); len(left) > 0 {
+		t.Errorf("it left %v", left)
 	}
 }
 
