@@ -389,14 +389,3 @@ func merge(into map[string]any, from any) error {
 	}
 	return json.Unmarshal(raw, &into)
 }
-
-// isFault says that the error is one that a caller can do something about.
-func isFault(err error) bool {
-	var (
-		m debusine.Missing
-		i debusine.Invalid
-		f debusine.Forbidden
-		c debusine.Conflict
-	)
-	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
-}

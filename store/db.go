@@ -141,6 +141,17 @@ func fault(err error, what string) error {
 	return err
 }
 
+// isFault says that the error is one that a caller can do something about.
+func isFault(err error) bool {
+	var (
+		m debusine.Missing
+		i debusine.Invalid
+		f debusine.Forbidden
+		c debusine.Conflict
+	)
+	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
+}
+
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b) // never fails since Go 1.24
