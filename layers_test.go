@@ -31,7 +31,7 @@ func layers() map[string][]string {
 		"sign":       row3,
 		"executor":   row3,
 		"archive":    row3,
-		"client":     {"api", ""},
+		"client":     {"api", "debian", ""},
 		"store":      {"debian", "api", "", "lookup", "task", "schema", "files", "sign", "executor", "archive", "client"},
 		"workflows":  {"debian", "", "lookup", "task"},
 		"activities": toStore,
@@ -40,6 +40,7 @@ func layers() map[string][]string {
 		"cli":        append(slices.Clone(toStore), "workflows", "activities"),
 		"stack":      append(slices.Clone(toStore), "workflows", "activities"),
 		"cmd":        {"server", "worker", "cli", "stack", "sign", "debian", ""},
+		"endtoend":   nil, // tests alone, of the whole program
 		"bench":      append(slices.Clone(toStore), "workflows", "activities", "server", "worker", "cli", "stack"),
 	}
 }
