@@ -333,3 +333,38 @@ func TestAStepThatPostgreSQLRefusesSpoilsNoPlan(t *testing.T) {
 		t.Errorf("the reason is %q", words)
 	}
 }
+
+// JSON has characters that PostgreSQL's text has not.
+func TestTextThatPostgreSQLCannotHoldIsInvalid(t *testing.T) {
+	w := newWorld(t)
+	for name, text := range map[string]string{"a NUL byte": `\u0000`, "half of a pair": `\ud800`} {
+		for taskName, data := range map[string]string{
+			"mmdebstrap": `{"bootstrap_options": {"architecture": "amd64"}, "bootstrap_repositories": [{"mirror": "http://mirror/debian", "suite": "sid"}], "customization_script": "` + text + `"}`,
+			"sbuild":     `{"input": {"source_artifact": "` + text + `@debian:suite"}, "environment": 1, "build_architecture": "amd64"}`,
+		} {
+			_, err := w.Create(t.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkerTask, TaskName: taskName, Data: json.RawMessage(data)})
+			var invalid debusine.Invalid
+			if !errors.As(err, &invalid) {
+				t.Errorf("%s in %s: %v", name, taskName, err)
+			}
+		}
+	}
+	var left int
+	w.one(`SELECT (SELECT count(*) FROM work_requests) + (SELECT count(*) FROM queues)`, &left)
+	if left != 0 {
+		t.Errorf("%d rows were left behind", left)
+	}
+}
+
+func TestAVisibleSourceOfAnotherWorkspaceMayBeBuilt(t *testing.T) {
+	w := newWorld(t)
+	var public int64
+	w.one(`INSERT INTO workspaces (scope_id, name, public) SELECT id, 'shared', true FROM scopes WHERE name = 'debusine' RETURNING id`, &public)
+	source := w.artifactIn(public, "debian:source-package", `{"name": "hello", "version": "2.10-3"}`)
+	w.environment("sid", "amd64", noWords, noWords)
+	id, err := w.sbuild(source, "debian/match:codename=sid", "amd64")
+	w.must(err)
+	if got := w.dynamic(id)["input_source_artifact_id"]; got != float64(source) {
+		t.Errorf("source %v", got)
+	}
+}
