@@ -24,7 +24,6 @@ import (
 	"debusine"
 	"debusine/server/gateway"
 	"debusine/stack"
-	"debusine/store"
 )
 
 type handle = client.ActivityHandle
@@ -245,7 +244,7 @@ func TestAFailureIsReducedToAFixedListAndAShortText(t *testing.T) {
 		t.Errorf("%s, %d losses", status, losses)
 	}
 	var described *client.ActivityExecutionDescription
-	within(t, 5*time.Second, "Temporal has the failure", func() bool {
+	within(t, 20*time.Second, "Temporal has the failure", func() bool {
 		described, err = h.Describe(t.Context(), client.DescribeActivityOptions{IncludeLastFailure: true})
 		must(t, err)
 		return described.RawResponse.GetInfo().GetLastFailure() != nil
@@ -263,7 +262,7 @@ func TestAFailureIsReducedToAFixedListAndAShortText(t *testing.T) {
 func TestAWorkerThatIsDisabledInTheMiddle(t *testing.T) {
 	s := newSite(t)
 	worker, secret := s.machine("one", 2, "x")
-	id, _ := s.noop("x")
+	s.noop("x")
 	c := s.dial(s.gateway, secret)
 	got := s.poll(c, "one", 10*time.Second)
 	d, err := s.gateway.Sealer().Open(got.TaskToken)
@@ -282,7 +281,7 @@ func TestAWorkerThatIsDisabledInTheMiddle(t *testing.T) {
 	select {
 	case err := <-waiting:
 		refused(t, "the poll that waits", err, codes.PermissionDenied)
-	case <-time.After(3 * time.Second):
+	case <-time.After(10 * time.Second):
 		t.Error("the poll that waits goes on")
 	}
 	_, err = s.db.Complete(t.Context(), b.AttemptID, debusine.Success, nil)
@@ -294,7 +293,6 @@ func TestAWorkerThatIsDisabledInTheMiddle(t *testing.T) {
 	if !heard.CancelRequested {
 		t.Error("the heartbeat is not answered with the wish to cancel")
 	}
-	_ = id
 }
 
 func TestFloodsAndGiantsAreTurnedAway(t *testing.T) {
@@ -310,7 +308,7 @@ func TestFloodsAndGiantsAreTurnedAway(t *testing.T) {
 	results := make(chan codes.Code, 20)
 	for range 20 {
 		polls.Go(func() {
-			_, err := s.tryPoll(c, "worker/one", time.Second)
+			_, err := s.tryPoll(c, "worker/one", 5*time.Second)
 			results <- status.Code(err)
 		})
 	}
@@ -326,7 +324,7 @@ func TestFloodsAndGiantsAreTurnedAway(t *testing.T) {
 		t.Errorf("%d of 20 polls were turned away, not 17", turned)
 	}
 	// They leave nothing behind.
-	within(t, 2*time.Second, "a poll is taken again", func() bool {
+	within(t, 20*time.Second, "a poll is taken again", func() bool {
 		_, err := s.tryPoll(c, "worker/one", 100*time.Millisecond)
 		return status.Code(err) == codes.DeadlineExceeded
 	})
@@ -389,7 +387,7 @@ func TestAnotherInstallationsTaskIsHandedBack(t *testing.T) {
 	if got, err := s.tryPoll(s.dial(s.gateway, secret), "worker/one", 2*time.Second); err == nil && len(got.GetTaskToken()) > 0 {
 		t.Errorf("it was given out: %v", got)
 	}
-	within(t, 3*time.Second, "it is logged", func() bool { return strings.Contains(s.log.String(), "is not ours") })
+	within(t, 20*time.Second, "it is logged", func() bool { return strings.Contains(s.log.String(), "is not ours") })
 }
 
 func TestPlainTextStaysOnLoopback(t *testing.T) {
@@ -399,5 +397,3 @@ func TestPlainTextStaysOnLoopback(t *testing.T) {
 		t.Errorf("%v, %v", g, err)
 	}
 }
-
-var _ = store.RunIt

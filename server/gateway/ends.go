@@ -95,7 +95,12 @@ func (g *Gateway) unfinished(ctx context.Context, c caller, d store.Delivery, wh
 		return nil
 	}
 	g.Log.Info("work was given back", "work_request", d.WorkRequest, "worker", c.Name, "why", why, "text", text)
-	g.planner.tell(func() { g.planner.answered(d); g.planner.dirty = true })
+	g.planner.tell(func() {
+		g.planner.dirty = true
+		if g.planner.begun(d); why != task.Draining {
+			g.planner.answered(d)
+		}
+	})
 	// A draining worker's task goes to the next at once; what is broken must not
 	// go round too fast, so Temporal's own interval holds.
 	delay := time.Duration(0)

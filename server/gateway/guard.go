@@ -262,10 +262,12 @@ func (g *Gateway) authenticate(ctx context.Context, call string) (caller, error)
 	if fresh && call != "PollActivityTaskQueue" {
 		return caller{known, hash}, nil
 	}
-	if !g.sessions.look(1) {
-		return caller{}, status.Error(codes.ResourceExhausted, "too many tokens are being looked up")
+	if known.ID == 0 { // strangers must not keep workers away
+		if !g.sessions.look(1) {
+			return caller{}, status.Error(codes.ResourceExhausted, "too many tokens are being looked up")
+		}
+		defer g.sessions.look(-1)
 	}
-	defer g.sessions.look(-1)
 	if err := ctx.Err(); err != nil {
 		return caller{}, asStatus(err)
 	}

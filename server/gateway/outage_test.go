@@ -25,7 +25,7 @@ func TestAPhantomBlocksNobody(t *testing.T) {
 	if o := s.outcome(h); !o.Succeeded() {
 		t.Errorf("%+v", o)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -126,7 +126,7 @@ func TestTheGatewayListensAgainWhenItsConnectionBreaks(t *testing.T) {
 	s.outcome(h)
 	s.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	time.Sleep(time.Second)
-	within(t, 5*time.Second, "it listens", func() bool {
+	within(t, 20*time.Second, "it listens", func() bool {
 		return s.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'listen wr'`) == 1
 	})
 	_, h = s.noop("x")
@@ -155,20 +155,20 @@ func TestTemporalAway(t *testing.T) {
 	})
 	ended, h := s.noop("x")
 	aborted, _ := s.noop("x")
-	within(t, 10*time.Second, "both run", func() bool { return s.count(`SELECT count(*) FROM attempts`) == 2 })
+	within(t, 20*time.Second, "both run", func() bool { return s.count(`SELECT count(*) FROM attempts`) == 2 })
 	must(t, infrastructure.HoldKilled("temporal"))
 	t.Cleanup(func() { infrastructure.Release(context.Background(), "temporal") })
 	s.exec(`UPDATE attempts SET heard_at = now() - interval '20 seconds', passed_on_at = now() - interval '1 hour'`)
-	within(t, 5*time.Second, "both are heard", func() bool {
+	within(t, 20*time.Second, "both are heard", func() bool {
 		return s.count(`SELECT count(*) FROM attempts WHERE heard_at > now() - interval '5 seconds'`) == 2
 	})
 	_, err := s.db.Abort(context.Background(), aborted, 1)
 	must(t, err)
-	within(t, 5*time.Second, "the aborted one has stopped", func() bool {
+	within(t, 20*time.Second, "the aborted one has stopped", func() bool {
 		return s.count(`SELECT count(*) FROM attempts WHERE work_request_id = $1 AND ended_at IS NOT NULL`, aborted) == 1
 	})
 	close(finish)
-	within(t, 5*time.Second, "the other has ended", func() bool {
+	within(t, 20*time.Second, "the other has ended", func() bool {
 		status, _, _ := s.status(ended)
 		return status == debusine.Completed
 	})
@@ -209,7 +209,7 @@ func TestPostgreSQLAway(t *testing.T) {
 		}
 	})
 	id, h := s.noop("x")
-	within(t, 10*time.Second, "it runs", func() bool { return s.count(`SELECT count(*) FROM attempts`) == 1 })
+	within(t, 20*time.Second, "it runs", func() bool { return s.count(`SELECT count(*) FROM attempts`) == 1 })
 	must(t, infrastructure.HoldKilled("postgresql"))
 	time.Sleep(5 * time.Second)
 	must(t, infrastructure.Release(t.Context(), "postgresql"))
@@ -220,7 +220,7 @@ func TestPostgreSQLAway(t *testing.T) {
 		return err == nil && n == 1
 	})
 	close(finish)
-	within(t, 10*time.Second, "it has ended", func() bool {
+	within(t, 20*time.Second, "it has ended", func() bool {
 		status, _, _ := s.status(id)
 		return status == debusine.Completed
 	})

@@ -13,7 +13,8 @@ import (
 
 // Times of the planner's.
 const (
-	cacheFor    = 50 * time.Millisecond // how long the rows that wait are believed
+	cacheFor    = 50 * time.Millisecond  // how long the rows that wait are believed
+	readEvery   = 950 * time.Millisecond // and read again without a reason
 	keepReady   = 200 * time.Millisecond
 	settleAfter = 300 * time.Millisecond // what was given should have begun by then
 	voidAfter   = 4 * time.Second        // looked at every half second: voided before 5 s
@@ -82,6 +83,7 @@ type planner struct {
 	taken     map[int64]bool // received since the rows were read
 	raised    map[string]time.Time
 	dirty     bool // the rows have changed
+	stale     bool // somebody has come, or a promise is over, since they were read
 	failures  int  // of polls, in succession
 	pause     time.Time
 	shut      map[instance]time.Time
@@ -128,6 +130,7 @@ func (p *planner) run(ctx context.Context) {
 		case <-half.C:
 			p.look()
 		case <-p.wake.C:
+			p.stale = true
 		case <-stop:
 			p.close()
 			stop, hurry = nil, time.After(stopWithin)
@@ -157,7 +160,8 @@ func (p *planner) plan() {
 	p.expire(now)
 	if len(p.waiters)+len(p.soon) > 0 && !p.closing {
 		d := decide(p.view(now))
-		if p.dirty || now.Sub(p.readAt) > cacheFor || d.idle {
+		age := now.Sub(p.readAt)
+		if p.dirty || age > readEvery || p.stale && (d.idle || age > cacheFor) {
 			p.read()
 			now = time.Now()
 			d = decide(p.view(now))
@@ -210,7 +214,7 @@ func (p *planner) read() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	free := p.view(time.Now()).free
-	p.dirty, p.rows, p.readAt = false, nil, time.Now()
+	p.dirty, p.stale, p.rows, p.readAt = false, false, nil, time.Now()
 	clear(p.taken)
 	union := map[string]bool{}
 	for _, s := range free {

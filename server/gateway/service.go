@@ -62,7 +62,7 @@ func (s *service) PollActivityTaskQueue(ctx context.Context, r *workflowservice.
 	if err != nil || h == nil {
 		return &workflowservice.PollActivityTaskQueueResponse{}, err
 	}
-	s.g.Log.Info("work was given out", "work_request", h.delivery.WorkRequest, "task", h.task.GetActivityType().GetName(), "worker", c.Name, "queue", h.queue)
+	s.g.Log.Debug("work was given out", "work_request", h.delivery.WorkRequest, "task", h.task.GetActivityType().GetName(), "worker", c.Name, "queue", h.queue)
 	return s.g.delivered(h), nil
 }
 

@@ -58,7 +58,7 @@ func (p *planner) arrive(w *waiter, worker store.GatewayWorker) {
 		return
 	}
 	p.last++
-	w.id = p.last
+	w.id, p.stale = p.last, true
 	p.know(worker)
 	p.waiters = append(p.waiters, w)
 	if i := slices.IndexFunc(p.soon, func(e expected) bool { return e.worker == w.worker }); i >= 0 {
@@ -79,7 +79,7 @@ func (p *planner) again(h *hand) {
 func (p *planner) answered(d store.Delivery) {
 	p.begun(d)
 	if k := p.workers[d.Worker]; k != nil && !p.closing && len(p.soon) < 1024 {
-		k.seen = time.Now()
+		k.seen, p.stale = time.Now(), true
 		p.soon = append(p.soon, expected{d.Worker, time.Now().Add(promise)})
 	}
 }
