@@ -157,6 +157,7 @@ func TestStandaloneRefusesInOneSentence(t *testing.T) {
 	}{
 		"a folder that cannot be reached":     {[]string{"--state", filepath.Join(closed, "s")}, "not searchable"},
 		"ports that do not exist":             {[]string{"--state", string(newFolder(t)), "--port-base", "70000"}, "--port-base"},
+		"a mirror that is none":               {[]string{"--state", string(newFolder(t)), "--mirror", "here"}, "not the URL of a mirror"},
 		"an argument":                         {[]string{"now"}, "takes no argument"},
 		"half of a stack that does not exist": {[]string{"--only", "everything"}, "--only knows"},
 	} {
@@ -169,6 +170,30 @@ func TestStandaloneRefusesInOneSentence(t *testing.T) {
 				t.Errorf("%v: %s", err, said)
 			}
 		})
+	}
+}
+
+// The first request ends the start; nothing may stay behind.
+func TestASignalDuringTheStartLeavesNothing(t *testing.T) {
+	binary := buildProgram(t)
+	state := newFolder(t)
+	cmd := exec.Command(binary, "standalone", "--only", "infrastructure", "--state", string(state), "--port-base", "0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	said := &strings.Builder{}
+	cmd.Stderr = said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	defer late.Stop()
+	eventually(t, "PostgreSQL runs", func() bool { _, err := os.Stat(state.path("run", "postgresql.pid")); return err == nil })
+	cmd.Process.Signal(syscall.SIGINT)
+	err := cmd.Wait()
+	if err == nil || !strings.Contains(said.String(), "stopped before everything was up") {
+		t.Errorf("it ended with %v: %s", err, said)
+	}
+	if left := marked(state); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 

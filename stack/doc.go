@@ -16,6 +16,7 @@
 //	lock                    held (flock) while a stack runs
 //	installation            a short random name, made once
 //	server.dsn              the database's connection string, without a secret
+//	mirror                  the mirror that the user named, if one
 //	run/NAME.pid            pid, start time, boot and program of each running part
 //	run/stack.json          the ports, for Attach
 //	hold/NAME               while this file exists, NAME is not started again

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -44,6 +45,22 @@ func (s *Stack) startOurs(ctx context.Context, architectures <-chan []string) er
 		workers = append(workers, worker)
 	}
 	return s.bringUp(ctx, workers...)
+}
+
+// keepMirror writes down which mirror the user named, if one.
+func (s *Stack) keepMirror() error {
+	file := s.folder.path("mirror")
+	if s.options.Mirror == "" {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forgetting the mirror: %w", err)
+		}
+		return nil
+	}
+	u, err := url.Parse(s.options.Mirror)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not the URL of a mirror; hint: --mirror http://HOST/debian", s.options.Mirror)
+	}
+	return writeFile(file, []byte(s.options.Mirror+"\n"), 0o644)
 }
 
 func (s *Stack) serverPart(installation string) *part {

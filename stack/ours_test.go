@@ -19,7 +19,7 @@ func newOurs(t *testing.T, script string) (*Stack, func() string) {
 	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := &Stack{folder: f, ports: ports{Base: 7800}, log: slog.New(slog.DiscardHandler), options: Options{Program: program, Mirror: "http://mirror.example/debian"}}
+	s := &Stack{folder: f, ports: ports{Base: 7800}, log: slog.New(slog.DiscardHandler), options: Options{Program: program}}
 	return s, func() string {
 		data, _ := os.ReadFile(calls)
 		return strings.TrimSpace(string(data))
@@ -137,8 +137,27 @@ func TestTheServersCommandHoldsNoSecret(t *testing.T) {
 			t.Errorf("%q lacks %q", line, want)
 		}
 	}
-	if !strings.Contains(strings.Join(cmd.Env, " "), "DEBUSINE_MIRROR=http://mirror.example/debian") {
-		t.Error("the mirror is not passed on")
+}
+
+func TestTheMirrorIsKeptWhileItIsNamed(t *testing.T) {
+	s, _ := newOurs(t, "")
+	for _, c := range []struct{ mirror, kept, err string }{
+		{"http://mirror.example/debian", "http://mirror.example/debian", ""},
+		{"", "", ""},
+		{"", "", ""},
+		{"mirror.example", "", "not the URL of a mirror"},
+		{"ftp://mirror.example/", "", "not the URL of a mirror"},
+		{"http://\n", "", "not the URL of a mirror"},
+	} {
+		s.options.Mirror = c.mirror
+		err := s.keepMirror()
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q: %v", c.mirror, err)
+		}
+		kept, _ := os.ReadFile(s.folder.path("mirror"))
+		if strings.TrimSpace(string(kept)) != c.kept {
+			t.Errorf("%q: the file holds %q", c.mirror, kept)
+		}
 	}
 }
 

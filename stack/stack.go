@@ -22,7 +22,7 @@ type Options struct {
 	PortBase int          // first of a block of loopback ports; 0 looks for a free block
 	Log      *slog.Logger // where the stack tells what it does; nil: nowhere
 	Program  string       // the debusine binary for server, workers and admin; "": the running one
-	Mirror   string       // DEBUSINE_MIRROR for server and workers; "": what they find themselves
+	Mirror   string       // kept in the file mirror for those who bootstrap environments; "": no file, they ask the machine's apt
 	NoWorker bool         // no worker is started
 }
 
@@ -102,6 +102,9 @@ func open(o Options) (*Stack, error) {
 
 // occupy ends what an earlier stack left, chooses the ports and makes the keys.
 func (s *Stack) occupy() error {
+	if err := s.keepMirror(); err != nil {
+		return err
+	}
 	ended, err := s.folder.endLeftovers(20 * time.Second)
 	if len(ended) > 0 {
 		s.log.Warn("parts of an earlier stack were ended", "parts", strings.Join(ended, " "))
@@ -338,9 +341,6 @@ func (s *Stack) program(ctx context.Context, args ...string) (*exec.Cmd, error) 
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = os.Environ()
-	if s.options.Mirror != "" {
-		cmd.Env = append(cmd.Env, "DEBUSINE_MIRROR="+s.options.Mirror)
-	}
 	return cmd, nil
 }
 
