@@ -24,6 +24,10 @@ type Problem struct {
 	ValidationErrors map[string]string `json:"validation_errors,omitempty"`
 }
 
+// Links are paths of this server by what is found there: webui_self and others
+// that Debusine's own client asks for.
+type Links map[string]string
+
 // Page is one page of a list; Next and Previous are addresses with a cursor.
 type Page[T any] struct {
 	Count    *int    `json:"count,omitempty"`
@@ -103,6 +107,7 @@ type WorkRequest struct {
 	TemporalURL        string          `json:"temporal_url,omitempty"` // in the Web UI
 	HasLog             bool            `json:"has_log,omitempty"`
 	LogArtifact        *int64          `json:"log_artifact,omitempty"`
+	Links              Links           `json:"links,omitempty"`
 }
 
 // WorkflowCreate is the body of POST workflow/.
@@ -198,6 +203,7 @@ type Artifact struct {
 	FilesToUpload        []string        `json:"files_to_upload"`
 	ExpireAt             *time.Time      `json:"expire_at"`
 	Files                map[string]File `json:"files"`
+	Links                Links           `json:"links,omitempty"`
 }
 
 // Relation joins two artifacts.
@@ -256,6 +262,7 @@ type LookupResult struct {
 	} `json:"collection_item"`
 	Artifact   *int64 `json:"artifact"`
 	Collection *int64 `json:"collection"`
+	Links      Links  `json:"links,omitempty"`
 }
 
 // WorkerRegister is the body of POST worker/register/. The token is a fresh

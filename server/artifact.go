@@ -156,9 +156,9 @@ func (s *Server) listArtifacts(c *call) error {
 // showArtifactOf is an artifact with the addresses of its files.
 func (s *Server) showArtifactOf(c *call, a debusine.Artifact) api.Artifact {
 	self := s.link(c, "artifact/%d/", a.ID)
-	out := api.Artifact{ID: a.ID, URL: self, Scope: a.Scope, Workspace: a.Workspace, Category: a.Category, CreatedAt: a.CreatedAt, CreatedBy: a.CreatedBy,
+	out := api.Artifact{ID: a.ID, URL: place("artifact/%d/", a.ID), Scope: a.Scope, Workspace: a.Workspace, Category: a.Category, CreatedAt: a.CreatedAt, CreatedBy: a.CreatedBy,
 		CreatedByWorkRequest: a.CreatedByWorkRequest, Data: a.Data, DownloadTarGzURL: self + "?archive=tar.gz", Complete: a.Complete,
-		FilesToUpload: []string{}, ExpireAt: a.ExpireAt, Files: map[string]api.File{}}
+		FilesToUpload: []string{}, ExpireAt: a.ExpireAt, Files: map[string]api.File{}, Links: webSelf("artifact/%d/", a.ID)}
 	for _, f := range a.Files {
 		out.Files[f.Path] = api.File{Type: "file", Size: f.Size, Checksums: map[string]string{"sha256": f.SHA256}, ContentType: f.ContentType,
 			URL: self + "files/" + escape(f.Path)}

@@ -21,7 +21,7 @@ func (s *Server) listCollections(c *call) error {
 	}
 	out := api.Page[api.Collection]{Results: []api.Collection{}}
 	for _, one := range list {
-		out.Results = append(out.Results, s.showCollectionOf(c, one))
+		out.Results = append(out.Results, showCollectionOf(one))
 	}
 	return c.reply(out)
 }
@@ -53,7 +53,7 @@ func (s *Server) createCollection(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(s.showCollectionOf(c, made))
+	return c.reply(showCollectionOf(made))
 }
 
 // collection reads the one that the path names and asks for the route's right.
@@ -70,7 +70,7 @@ func (s *Server) showCollection(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(s.showCollectionOf(c, one))
+	return c.reply(showCollectionOf(one))
 }
 
 func (s *Server) listItems(c *call) error {
@@ -143,10 +143,10 @@ func (s *Server) removeItem(c *call) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-func (s *Server) showCollectionOf(c *call, one debusine.Collection) api.Collection {
-	self := s.link(c, "collection/%s/%s/%s/", escape(one.Workspace), escape(one.Category), escape(one.Name))
-	return api.Collection{ID: one.ID, Name: one.Name, Category: one.Category, Workspace: one.Workspace, Data: one.Data, Items: one.Items,
-		Links: map[string]string{"self": self, "items": self + "item/"}}
+func showCollectionOf(one debusine.Collection) api.Collection {
+	links := webSelf("collection/%s/%s/%s/", escape(one.Workspace), escape(one.Category), escape(one.Name))
+	links["webui_category"] = place("collection/%s/", escape(one.Workspace))
+	return api.Collection{ID: one.ID, Name: one.Name, Category: one.Category, Workspace: one.Workspace, Data: one.Data, Items: one.Items, Links: links}
 }
 
 func showItem(i debusine.CollectionItem) api.CollectionItem {
@@ -168,5 +168,5 @@ func (s *Server) showCollectionByID(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(s.showCollectionOf(c, one))
+	return c.reply(showCollectionOf(one))
 }

@@ -31,15 +31,16 @@ func (s *Server) lookupSingle(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := showResult(result)
+	out := showResult(result, w)
 	if in.ExpectType != "" && in.ExpectType != "any" && in.ExpectType != "artifact-or-promise" && in.ExpectType != out.ResultType {
 		return debusine.Invalidf("lookup %q comes to a result of type %s, not %.80s", l, out.ResultType, in.ExpectType)
 	}
 	return c.reply(out)
 }
 
-func showResult(r lookup.Result) api.LookupResult {
-	out := api.LookupResult{ResultType: "bare"}
+func showResult(r lookup.Result, w debusine.Workspace) api.LookupResult {
+	in := place("collection/%s/", escape(w.Name))
+	out := api.LookupResult{ResultType: "bare", Links: api.Links{"webui_self": in, "webui_parent_collection": in}}
 	if r.Item != nil {
 		out.CollectionItem = &struct {
 			Name string          `json:"name"`
@@ -49,8 +50,10 @@ func showResult(r lookup.Result) api.LookupResult {
 	switch {
 	case r.Artifact != nil:
 		out.ResultType, out.Artifact = "artifact", &r.Artifact.ID
+		out.Links["webui_self"] = place("artifact/%d/", r.Artifact.ID)
 	case r.Collection != nil:
 		out.ResultType, out.Collection = "collection", &r.Collection.ID
+		out.Links["webui_self"] = place("collection/%s/%d/", escape(w.Name), r.Collection.ID)
 	}
 	return out
 }

@@ -79,6 +79,15 @@ func (s *Server) link(c *call, format string, args ...any) string {
 	return s.base(c) + "/api/1.0/" + fmt.Sprintf(format, args...)
 }
 
+// place is the path of a thing on this server: Debusine's clients put the
+// server's address before it.
+func place(format string, args ...any) string { return base10 + fmt.Sprintf(format, args...) }
+
+// webSelf is the link to a thing's own page.
+func webSelf(format string, args ...any) api.Links {
+	return api.Links{"webui_self": place(format, args...)}
+}
+
 // escape makes a path of an artifact part of an address.
 func escape(path string) string {
 	return (&url.URL{Path: path}).EscapedPath()

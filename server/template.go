@@ -23,7 +23,7 @@ func (s *Server) listTemplates(c *call) error {
 	}
 	out := api.Page[api.WorkflowTemplate]{Results: []api.WorkflowTemplate{}}
 	for _, t := range templates {
-		one, err := s.showTemplateOf(c, t)
+		one, err := showTemplateOf(t)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Server) replyTemplate(c *call, workspace int64, name string) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.showTemplateOf(c, t)
+	out, err := showTemplateOf(t)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Server) patchTemplate(c *call) error {
 	if err != nil {
 		return err
 	}
-	in, err := s.showTemplateOf(c, old)
+	in, err := showTemplateOf(old)
 	if err != nil {
 		return err
 	}
@@ -163,11 +163,11 @@ func (s *Server) deleteTemplate(c *call) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-func (s *Server) showTemplateOf(c *call, t debusine.WorkflowTemplate) (api.WorkflowTemplate, error) {
+func showTemplateOf(t debusine.WorkflowTemplate) (api.WorkflowTemplate, error) {
 	runtime, err := json.Marshal(t.Runtime)
 	if err != nil {
 		return api.WorkflowTemplate{}, fmt.Errorf("writing the template: %w", err)
 	}
 	return api.WorkflowTemplate{ID: t.ID, Name: t.Name, TaskName: t.TaskName, StaticParameters: t.Static, RuntimeParameters: runtime, Priority: t.Priority,
-		Restricted: t.Restricted, Links: map[string]string{"self": s.link(c, "workflow-template/%s/%d/", escape(t.Workspace), t.ID)}}, nil
+		Restricted: t.Restricted, Links: webSelf("workflow-template/%s/%d/", escape(t.Workspace), t.ID)}, nil
 }

@@ -257,7 +257,7 @@ func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, erro
 		return api.WorkRequest{}, err
 	}
 	out := api.WorkRequest{
-		ID: w.ID, URL: s.link(c, "work-request/%d/", w.ID), Parent: w.Parent, WorkflowRoot: w.Root,
+		ID: w.ID, URL: place("work-request/%d/", w.ID), Parent: w.Parent, WorkflowRoot: w.Root,
 		CreatedAt: w.CreatedAt, PendingAt: w.PendingAt, StartedAt: w.StartedAt, CompletedAt: w.CompletedAt,
 		CreatedBy: w.CreatedBy, AbortedBy: w.AbortedBy, Status: string(w.Status), Result: string(w.Result),
 		Worker: w.WorkerID, WorkerName: w.Worker, Attempt: w.Attempt, TaskType: string(w.TaskType), TaskName: w.TaskName,
@@ -266,7 +266,7 @@ func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, erro
 		Step: w.Step, Template: w.Template, Artifacts: notNil(w.Artifacts), Scope: w.Scope, Workspace: w.Workspace,
 		Supersedes: w.Supersedes, SupersededBy: w.SupersededBy, TagsProvided: notNil(w.TagsProvided), TagsRequired: notNil(w.TagsRequired),
 		Queue: w.Queue, MissingTags: w.MissingTags, WaitingReason: waitingReason(w),
-		TemporalID: w.TemporalID, TemporalURL: s.temporalURL(w), HasLog: w.HasLog, LogArtifact: w.LogArtifact,
+		TemporalID: w.TemporalID, TemporalURL: s.temporalURL(w), HasLog: w.HasLog, LogArtifact: w.LogArtifact, Links: webSelf("work-request/%d/", w.ID),
 	}
 	if w.StartedAt != nil && w.CompletedAt != nil {
 		seconds := w.CompletedAt.Sub(*w.StartedAt).Seconds()
