@@ -119,7 +119,11 @@ func (o *output) pairs(pairs ...[2]string) error {
 		if p[1] == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(o.to, "%-*s  %s\n", width+1, p[0]+":", visible(p[1])); err != nil {
+		line := fmt.Sprintf("%-*s  %s", width+1, p[0]+":", visible(p[1]))
+		if strings.HasPrefix(p[1], "\n") {
+			line = p[0] + ":" + visible(p[1])
+		}
+		if _, err := fmt.Fprintln(o.to, line); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"path"
+	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -26,11 +27,12 @@ func (s *session) transfer(verb string) (progress client.Progress, end func()) {
 		}
 		bar := all.AddBar(size, mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(verb+" "+cut(oneLine(path.Base(name)), 40)+" ")),
-			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.EwmaSpeed(decor.SizeB1024(0), "  % .1f", 30)))
+			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")))
 		s.bars.Lock()
 		bars = append(bars, bar)
 		s.bars.Unlock()
-		return func(n int64) { bar.IncrInt64(n) }
+		var at atomic.Int64
+		return func(n int64) { bar.SetCurrent(at.Add(n)) } // n may be negative
 	}
 	return progress, func() {
 		for _, bar := range bars {

@@ -66,6 +66,9 @@ func (s *session) announce(w api.WorkRequest, line func(string)) error {
 		kind = "workflow"
 	}
 	line(fmt.Sprintf("%s %d  %s  %s", kind, w.ID, title(w), w.Status))
+	if stuck(w) {
+		line("Waiting      " + oneLine(waitingReason(w)))
+	}
 	if w.TemporalID != "" {
 		line("Temporal id  " + w.TemporalID)
 	}
