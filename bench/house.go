@@ -126,7 +126,7 @@ func (h *house) join(ctx context.Context, name string, concurrency int, classes 
 	if err := os.MkdirAll(m.state, 0o755); err != nil {
 		return nil, err
 	}
-	token, err := h.admin(ctx, "worker", "create", name, "--enable")
+	token, err := h.admin(ctx, "worker", "create", name, "--enable", "--concurrency", fmt.Sprint(concurrency))
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +202,21 @@ func (m *machine) joined(ctx context.Context) error {
 func (m *machine) said() string {
 	raw, _ := os.ReadFile(m.state + ".log")
 	return string(raw[max(0, len(raw)-2000):])
+}
+
+// complaints are the last warnings and errors of the server's.
+func (h *house) complaints() string {
+	if h == nil {
+		return ""
+	}
+	raw, _ := os.ReadFile(filepath.Join(h.State(), "log", "server.log"))
+	var last []string
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+			last = append(last, "  server: "+line)
+		}
+	}
+	return strings.Join(last[max(0, len(last)-5):], "")
 }
 
 // ask makes a work request.

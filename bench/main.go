@@ -138,7 +138,7 @@ func runAll(ctx context.Context, h *house, chosen []measure) (rows []Row, failed
 		}
 		if err != nil {
 			failed = fmt.Errorf("measuring %s: %w", m.name, err)
-			fmt.Printf("  failed: %v\n", err)
+			fmt.Printf("  failed: %v\n%s", err, h.complaints())
 		}
 		fmt.Printf("  (took %s)\n", time.Since(began).Round(time.Second))
 	}
