@@ -102,9 +102,6 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := box.Sweep(c.Context); err != nil {
-		return nil, fmt.Errorf("clearing what an earlier run left: %w", err)
-	}
 	doer, err := workeract.New(c.Context, box, log)
 	if err != nil {
 		return nil, err

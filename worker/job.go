@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -19,15 +20,24 @@ import (
 	"debusine/task"
 )
 
-// beat is how often an attempt is heard; the SDK sends one every two seconds.
-const beat = time.Second
+// beat is how often an attempt is heard.
+const beat = 2 * time.Second
 
-// errDraining ends a job because this process stops.
-var errDraining = errors.New("the worker stops")
+// What ends a job early, beside an abort (context.Canceled: its log is kept).
+var (
+	errDraining = errors.New("the worker stops")
+	errVoid     = errors.New("the work was given to another worker")
+)
+
+// heart is where an attempt is heard: the gateway, through the SDK's client.
+type heart interface {
+	RecordActivityHeartbeat(ctx context.Context, taskToken []byte, details ...any) error
+}
 
 // jobs does what the gateway hands out.
 type jobs struct {
 	home     Home
+	heart    heart
 	doer     *workeract.Doer
 	log      *slog.Logger
 	stopping context.Context // ends when work in hand is to be given back
@@ -58,23 +68,28 @@ func (j *jobs) do(ctx context.Context, args converter.EncodedValues) (task.Outco
 	return task.Outcome{ID: in.ID}, j.attempt(ctx, log, in.ID, answer)
 }
 
-// attempt runs one attempt and records how it ended.
+// attempt runs one attempt and records how it ended. It does not run in the
+// activity's own context: the SDK ends that when the gateway is away for two
+// seconds, and a build of twelve hours must outlive an upgrade of the server.
 func (j *jobs) attempt(ctx context.Context, log *slog.Logger, id int64, b api.BeginAnswer) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	token := activity.GetInfo(ctx).TaskToken
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	stop := context.AfterFunc(j.stopping, func() { cancel(errDraining) })
-	defer stop()
-	go heartbeat(ctx)
+	defer context.AfterFunc(j.stopping, func() { cancel(errDraining) })()
+	go j.beHeard(ctx, token, cancel)
 
 	home := j.home.Attempt(id, b.Token)
 	outcome, err := j.doer.Do(ctx, workeract.Job{WorkRequest: id, Task: b.TaskName, Data: b.TaskData, Dynamic: b.DynamicData,
 		Workspace: b.Workspace, Limit: time.Duration(b.LimitSeconds) * time.Second}, home)
-	switch {
-	case errors.Is(context.Cause(ctx), errDraining):
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errDraining):
 		log.Info("gives the attempt back: the worker stops")
 		return failure(task.Draining, errDraining)
-	case ctx.Err() != nil:
-		return j.aborted(context.WithoutCancel(ctx), log, home, context.Cause(ctx))
+	case errors.Is(cause, errVoid):
+		log.Warn("stopped: the work was given to another worker")
+		return failure(task.WorkerError, errVoid)
+	case cause != nil:
+		return j.aborted(context.WithoutCancel(ctx), log, home)
 	case errors.As(err, new(workeract.UnknownTask)):
 		return failure(task.Cannot, err)
 	case err != nil:
@@ -98,27 +113,44 @@ func (j *jobs) complete(ctx context.Context, log *slog.Logger, home Attempt, out
 	return nil
 }
 
-// aborted closes an attempt that the server cancelled: by abort, or because it
-// gave the work to another. Then nothing of ours is recorded.
-func (j *jobs) aborted(ctx context.Context, log *slog.Logger, home Attempt, cause error) error {
-	log.Info("stopped: aborted, or given to another worker", "cause", cause)
+// aborted closes an attempt whose work request was aborted: the log is there
+// already, and what is said of the result is ignored.
+func (j *jobs) aborted(ctx context.Context, log *slog.Logger, home Attempt) error {
+	log.Info("stopped: aborted")
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	output, _ := json.Marshal(debusine.OutputData{})
-	err := home.Complete(ctx, string(debusine.Failure), output)
-	if err != nil && !errors.As(err, new(debusine.Conflict)) {
-		log.Warn("the end of an aborted attempt was not recorded", "error", err)
+	output, err := json.Marshal(debusine.OutputData{})
+	if err != nil {
+		return failure(task.WorkerError, err)
 	}
-	return context.Canceled
+	if err := home.Complete(ctx, string(debusine.Failure), output); err != nil {
+		log.Warn("the end of an aborted attempt was not recorded", "error", err)
+		return failure(task.WorkerError, err)
+	}
+	return nil
 }
 
-// heartbeat is heard by the gateway until the attempt is over; its answer
-// carries cancellation.
-func heartbeat(ctx context.Context) {
+// beHeard beats until the job is over. Only the gateway's own word ends a job:
+// that it was aborted, or that this attempt is void. A gateway that is away says
+// neither.
+func (j *jobs) beHeard(ctx context.Context, token []byte, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	for {
-		activity.RecordHeartbeat(ctx)
+		call, done := context.WithTimeout(ctx, 10*time.Second)
+		err := j.heart.RecordActivityHeartbeat(call, token)
+		done()
+		var void *serviceerror.NotFound
+		switch {
+		case ctx.Err() != nil:
+			return
+		case temporal.IsCanceledError(err):
+			cancel(nil)
+			return
+		case errors.As(err, &void):
+			cancel(errVoid)
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return

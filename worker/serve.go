@@ -98,11 +98,10 @@ func (m *machine) take(ctx, drain context.Context, hello api.WorkerHello) error 
 	w := worker.New(c, hello.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: hello.Concurrency, MaxConcurrentActivityTaskPollers: hello.Concurrency,
 		DisableWorkflowWorker: true, DisableEagerActivities: true, DisableRegistrationAliasing: true, Identity: hello.Name,
-		MaxHeartbeatThrottleInterval: 2 * time.Second, DefaultHeartbeatThrottleInterval: 2 * time.Second,
 		WorkerStopTimeout: 36 * time.Hour, // a drain finishes the work in hand, however long
 		OnFatalError:      func(err error) { fatal <- err },
 	})
-	w.RegisterDynamicActivity((&jobs{home: m.home, doer: m.doer, log: m.log, stopping: stopping}).do, activity.DynamicRegisterOptions{})
+	w.RegisterDynamicActivity((&jobs{home: m.home, heart: c, doer: m.doer, log: m.log, stopping: stopping}).do, activity.DynamicRegisterOptions{})
 	if err := w.Start(); err != nil {
 		return err
 	}
