@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,8 +39,12 @@ func AdminCommand() *cli.Command {
 // verb is a command of one object. It gets the open database.
 func verb(name, arguments, usage string, least int, do func(*cli.Context, *store.DB) error, flags ...cli.Flag) *cli.Command {
 	return &cli.Command{Name: name, ArgsUsage: arguments, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
+		c, err := flagsAnywhere(c)
+		if err != nil {
+			return err
+		}
 		if c.NArg() < least {
-			return cli.Exit(fmt.Sprintf("debusine admin … %s needs %s\nhint: flags stand before names", name, arguments), 2)
+			return cli.Exit(fmt.Sprintf("debusine admin … %s needs %s\nhint: debusine admin … %s --help", name, arguments, name), 2)
 		}
 		dsn, err := adminDSN(c)
 		if err != nil {
@@ -51,6 +57,44 @@ func verb(name, arguments, usage string, least int, do func(*cli.Context, *store
 		defer db.Close()
 		return advise(do(c, db))
 	}}
+}
+
+// flagsAnywhere lets flags stand after names too, which package cli does not:
+// it gives a context whose arguments are the names alone.
+func flagsAnywhere(c *cli.Context) (*cli.Context, error) {
+	words, names := c.Args().Slice(), []string{}
+	for i := 0; i < len(words); i++ {
+		flagName, value, given := strings.Cut(strings.TrimLeft(words[i], "-"), "=")
+		if words[i] == "-" || !strings.HasPrefix(words[i], "-") {
+			names = append(names, words[i])
+			continue
+		}
+		at := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), flagName) })
+		if at < 0 {
+			return nil, cli.Exit("flag "+words[i]+" is unknown\nhint: debusine admin … "+c.Command.Name+" --help", 2)
+		}
+		_, isBool := c.Command.Flags[at].(*cli.BoolFlag)
+		switch {
+		case given:
+		case isBool:
+			value = "true"
+		case i+1 < len(words):
+			i++
+			value = words[i]
+		default:
+			return nil, cli.Exit("flag "+words[i]+" needs a value", 2)
+		}
+		if err := c.Set(flagName, value); err != nil {
+			return nil, cli.Exit(fmt.Sprintf("flag %s: %v", words[i], err), 2)
+		}
+	}
+	set := flag.NewFlagSet(c.Command.Name, flag.ContinueOnError)
+	if err := set.Parse(append([]string{"--"}, names...)); err != nil {
+		return nil, err
+	}
+	plain := cli.NewContext(c.App, set, c)
+	plain.Command = c.Command
+	return plain, nil
 }
 
 // advise puts a fault's hint under it.

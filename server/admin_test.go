@@ -1,0 +1,148 @@
+package server
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"debusine/store"
+	"debusine/store/storetest"
+)
+
+// admin runs debusine admin on a database and gives what it printed.
+func admin(dsn string, args ...string) (string, error) {
+	var out bytes.Buffer
+	app := &cli.App{Name: "debusine", Commands: []*cli.Command{AdminCommand()}, Writer: &out, ErrWriter: &out,
+		ExitErrHandler: func(*cli.Context, error) {}}
+	err := app.Run(append([]string{"debusine", "admin", "--database", dsn}, args...))
+	return out.String(), err
+}
+
+func TestAdministratorsManageFromTheCommandLine(t *testing.T) {
+	dsn := storetest.DSN(t)
+	metadata := filepath.Join(t.TempDir(), "metadata.yaml")
+	if err := os.WriteFile(metadata, []byte("provided_tags:\n- worker:class:small\nrequired_tags: [task:workspace:debusine:System]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := metadata + ".broken"
+	if err := os.WriteFile(broken, []byte("- a\n- b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		args string
+		want string // in what is printed, or in the error after "!"
+	}{
+		{"user create first", "first is an owner of the scope debusine"},
+		{"user create second s@example.org", ""},
+		{"user create second", "!already exists"},
+		{"user create 123", "!not acceptable"},
+		{"user create", "!needs NAME"},
+		{"user list", "second  s@example.org  true"},
+		{"user manage --active=false second", ""},
+		{"user list", "second  s@example.org  false"},
+		{"token create --user nobody", "!hint: debusine admin user create nobody"},
+		{"token create", "!for whom?"},
+		{"token create --user first --comment laptop --expire 1h", ""},
+		{"token list first", "laptop"},
+		{"token delete x", "!named by its number"},
+		{"token delete 1", ""},
+		{"token delete 1", "!not found"},
+		{"scope create kali Kali-Linux", ""},
+		{"scope list", "kali      Kali-Linux"},
+		{"workspace create --public kali/Main", ""},
+		{"workspace list", "kali/Main        true"},
+		{"group create kali/Makers", ""},
+		{"group members --add first --add second kali/Makers", "first\nsecond"},
+		{"group members --remove first kali/Makers", "second"},
+		{"workspace grant-role kali/Main Makers contributor", ""},
+		{"workspace grant-role kali/Main Makers king", "!hint: the roles are owner, contributor, viewer"},
+		{"scope grant-role kali Makers observer", ""},
+		{"worker create big --arch amd64", ""},
+		{"worker create --enable --arch amd64 big", "!already exists"},
+		{"worker list", "big   false"},
+		{"worker enable big", ""},
+		{"worker list", "big   true"},
+		{"worker enable none", "!hint: debusine admin worker list"},
+		{"worker edit-metadata --set provided_tags=worker:class:big,worker:build-arch:i386 --set site=basement big", ""},
+		{"worker edit-metadata big", "- worker:class:big\n    - worker:build-arch:i386\nsite: basement"},
+		{"worker edit-metadata --set provided_tags=task:scope:debusine big", "!not tags that an administrator may say"},
+		{"worker edit-metadata --set nonsense big", "!has no ="},
+		{"worker edit-metadata --set site= big", ""},
+		{"worker edit-metadata --file " + metadata + " big", ""},
+		{"worker edit-metadata --file " + broken + " big", "!not a YAML mapping"},
+		{"worker edit-metadata --file /nowhere big", "!no such file"},
+		{"worker list", "worker:class:small"},
+		{"worker edit-metadata big --set provided_tags=worker:class:big --nonsense", "!flag --nonsense is unknown"},
+		{"worker edit-metadata big --set", "!needs a value"},
+		{"worker edit-metadata big --set site=attic", ""},
+		{"worker edit-metadata big", "site: attic"},
+		{"worker drain big", ""},
+		{"worker disable big", ""},
+		{"gate add task:workspace:debusine:System", ""},
+		{"gate list", "task:workspace:debusine:System"},
+		{"gate add worker:class:big", "!hint: for example task:"},
+		{"gate remove task:workspace:debusine:System", ""},
+	}
+	for _, s := range steps {
+		out, err := admin(dsn, strings.Fields(s.args)...)
+		fault, wanted := strings.CutPrefix(s.want, "!")
+		switch {
+		case wanted && (err == nil || !strings.Contains(err.Error(), fault)):
+			t.Errorf("%s: error %v, wanted one with %q", s.args, err, fault)
+		case !wanted && err != nil:
+			t.Errorf("%s: %v", s.args, err)
+		case !wanted && !strings.Contains(out, s.want):
+			t.Errorf("%s: printed %q, wanted %q", s.args, out, s.want)
+		}
+	}
+}
+
+func TestASecretStandsAloneOnTheLastLineAndWorks(t *testing.T) {
+	dsn := storetest.DSN(t)
+	if _, err := admin(dsn, "user", "create", "first"); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), dsn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, args := range [][]string{{"token", "create", "--user", "first"}, {"worker", "create", "w", "--enable"}, {"token", "create", "--worker-activation"}} {
+		out, err := admin(dsn, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if _, err := db.Principal(t.Context(), lines[len(lines)-1]); err != nil {
+			t.Errorf("%v printed %q: %v", args, out, err)
+		}
+	}
+	w, err := db.WorkerNamed(t.Context(), "w")
+	if err != nil || !w.Enabled {
+		t.Errorf("worker create NAME --enable did not enable it: %+v %v", w, err)
+	}
+}
+
+func TestTheDatabaseIsNamedOrFoundInAStateFolder(t *testing.T) {
+	run := func(args ...string) error {
+		app := &cli.App{Name: "debusine", Commands: []*cli.Command{AdminCommand()}, Writer: &bytes.Buffer{}, ExitErrHandler: func(*cli.Context, error) {}}
+		return app.Run(append([]string{"debusine", "admin"}, args...))
+	}
+	if err := run("user", "list"); err == nil || !strings.Contains(err.Error(), "hint: debusine admin --database DSN") {
+		t.Error(err)
+	}
+	state := t.TempDir()
+	if err := run("--state", state, "user", "list"); err == nil || !strings.Contains(err.Error(), "has started") {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(state, "server.dsn"), []byte(storetest.DSN(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run("--state", state, "user", "list"); err != nil {
+		t.Error(err)
+	}
+}
