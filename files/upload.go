@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -109,8 +110,6 @@ func (d *Disk) room(u *upload) error {
 	return nil
 }
 
-const pieceSize = 512 << 10 // bytes read, hashed and written at a time
-
 // receive reads r to its end, writing and hashing side by side: the one waits
 // for memory and disk, the other for the processor.
 func (u *upload) receive(r io.Reader) error {
@@ -125,42 +124,66 @@ func (u *upload) receive(r io.Reader) error {
 	return u.stream(r, first)
 }
 
+// stream reads, while a second goroutine writes what was read and a third hashes
+// it: the sender, the disk and the processor wait for one another only when all
+// buffers are full.
 func (u *upload) stream(r io.Reader, filled []byte) error {
-	hashing := make(chan []byte)
-	done := make(chan struct{}, 1)
+	var failed atomic.Bool
+	pieces, free := make(chan []byte), make(chan []byte, buffers)
+	for range buffers - 1 {
+		free <- make([]byte, pieceSize)
+	}
+	kept := make(chan error, 1)
+	go func() { kept <- u.keepAll(pieces, free, &failed) }()
+	var broken error
+	for pieces <- filled; !failed.Load(); {
+		buffer := <-free
+		if cap(buffer) < pieceSize { // the first was for a smaller file
+			buffer = make([]byte, pieceSize)
+		}
+		n, err := io.ReadFull(r, buffer[:pieceSize])
+		pieces <- buffer[:n]
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			break
+		}
+		if err != nil {
+			broken = err
+			break
+		}
+	}
+	close(pieces)
+	return errors.Join(<-kept, broken)
+}
+
+const (
+	pieceSize = 512 << 10 // bytes read, hashed and written at a time
+	buffers   = 3
+)
+
+// keepAll keeps piece after piece. After a fault it only empties the channel.
+func (u *upload) keepAll(pieces <-chan []byte, free chan<- []byte, failed *atomic.Bool) (err error) {
+	hashing, done := make(chan []byte), make(chan struct{})
+	defer close(hashing)
 	go func() {
 		for piece := range hashing {
 			u.hash.Write(piece)
 			done <- struct{}{}
 		}
 	}()
-	defer close(hashing)
-	inParallel := func(piece []byte) { hashing <- piece }
-	other := make([]byte, pieceSize)
-	for {
-		if err := u.keep(filled, inParallel); err != nil {
+	for piece := range pieces {
+		if err == nil {
+			err = u.keep(piece, func(p []byte) { hashing <- p })
 			<-done
-			return err
 		}
-		// The next piece is read while this one may still be hashed.
-		n, err := io.ReadFull(r, other)
-		<-done
-		if e := u.checkpoint(); e != nil {
-			return e
+		if err == nil {
+			err = u.checkpoint()
 		}
-		filled, other = other[:n], filled[:cap(filled)]
-		if len(other) < pieceSize {
-			other = make([]byte, pieceSize)
+		if err != nil {
+			failed.Store(true)
 		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err == io.ErrUnexpectedEOF:
-			return u.keep(filled, nil)
-		case err != nil:
-			return errors.Join(u.keep(filled, nil), err)
-		}
+		free <- piece[:cap(piece)]
 	}
+	return err
 }
 
 // keep writes one piece and hashes it: itself, or through hash, which is
@@ -193,7 +216,8 @@ func (w writeFault) Unwrap() error { return w.error }
 const flushStep = 8 << 20
 
 // flushBehind has the kernel begin to write what is complete, so that the final
-// fsync is short.
+// fsync is short. What was written stays in memory: mostly a worker fetches it
+// soon.
 func (u *upload) flushBehind(before int64) {
 	if from := before / flushStep * flushStep; u.have/flushStep*flushStep > from {
 		// An error here comes back from fsync.
