@@ -10,14 +10,18 @@ import (
 	"debusine"
 )
 
+// quick bounds an attempt at the server's own work, which takes milliseconds: a
+// server that dies over it is found out so soon.
+const quick = 15 * time.Second
+
 // The work that a workflow asks of the server: quick and idempotent.
 var (
 	// Plan writes the work requests of a batch of steps, each once.
-	Plan = Task[PlanRequest, Planned]{Name: "plan", Limit: time.Minute}
+	Plan = Task[PlanRequest, Planned]{Name: "plan", Limit: quick}
 	// SourceFacts tells what the sbuild workflow decides upon.
-	SourceFacts = Task[SourceQuestion, Source]{Name: "source_facts", Limit: time.Minute}
+	SourceFacts = Task[SourceQuestion, Source]{Name: "source_facts", Limit: quick}
 	// Conclude records how a workflow ended.
-	Conclude = Task[Conclusion, Outcome]{Name: "conclude", Limit: time.Minute}
+	Conclude = Task[Conclusion, Outcome]{Name: "conclude", Limit: quick}
 )
 
 // PlanRequest asks for the work requests of some steps of a workflow.

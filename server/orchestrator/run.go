@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/worker"
@@ -22,16 +23,24 @@ func (o *Orchestrator) Run(ctx context.Context) {
 		o.runTemporalWorker(ctx)
 	}()
 	go o.every(ctx, 2*time.Second, "judging silent workers", o.judge)
-	go o.every(ctx, 2*time.Second, "telling Temporal of ends", func(ctx context.Context) error { return o.tell(ctx, 0, inFlight) })
-	age := time.Duration(0) // at the start, whatever lies about was left by a crash
-	o.every(ctx, sweepEvery, "sweeping", func(ctx context.Context) error {
-		err := o.Sweep(ctx, age)
-		if err == nil {
-			age = inFlight
-		}
-		return err
+	go o.every(ctx, 2*time.Second, "telling Temporal of beginnings and ends", func(ctx context.Context) error {
+		return errors.Join(o.startOutbox(ctx, 0, inFlight), o.tell(ctx, 0, inFlight))
 	})
+	o.sweepNowAndThen(ctx)
 	<-done
+}
+
+// sweepNowAndThen sweeps at the start, when whatever lies about was left by a
+// crash; soon again, for what was then too young to be doubted; then every minute.
+func (o *Orchestrator) sweepNowAndThen(ctx context.Context) {
+	age := time.Duration(0)
+	for range 3 {
+		once, cancel := context.WithTimeout(ctx, longStarted+time.Second)
+		o.every(once, time.Minute, "sweeping", func(ctx context.Context) error { return o.Sweep(ctx, age) })
+		cancel()
+		age = inFlight
+	}
+	o.every(ctx, sweepEvery, "sweeping", func(ctx context.Context) error { return o.Sweep(ctx, age) })
 }
 
 // every does a thing now and then, and sooner again after it failed.
