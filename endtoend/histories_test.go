@@ -23,6 +23,9 @@ const recordEnv = "DEBUSINE_RECORD_HISTORIES"
 // record keeps the newest closed workflow of each type and ending, as it ran on
 // the installation in DEBUSINE_STATE.
 func record(to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
 	running, err := stack.Attach(os.Getenv("DEBUSINE_STATE"))
 	if err != nil {
 		return err
