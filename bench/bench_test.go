@@ -137,6 +137,16 @@ func TestTheCommandLineOfSbuildIsToldFromOthers(t *testing.T) {
 	}
 }
 
+func TestTheNewestPhasesAreShown(t *testing.T) {
+	log := "msg=\"phases of a job\" task=sbuild result=failure setup=1s run=2s\nmsg=\"phases of a job\" task=sbuild result=success setup=3s run=4s\nmsg=ends result=success\n"
+	if got := phases(log); got != "success setup=3s run=4s" {
+		t.Errorf("got %q", got)
+	}
+	if got := phases("msg=joined\n"); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestASourcePackageIsCopiedWhole(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	for _, name := range []string{"hello_1.dsc", "hello_1.tar.xz", "sources.list"} {
