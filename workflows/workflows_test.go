@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // house plays the server and the build machines for one workflow.
 type house struct {
 	*testsuite.TestWorkflowEnvironment
+	mu         sync.Mutex
 	source     task.Source
 	sourceErr  error
 	results    map[string]debusine.Result // by step; success where it says nothing
@@ -57,6 +59,8 @@ func (h *house) plan(_ context.Context, req task.PlanRequest) (out task.Planned,
 
 func (h *house) work(ctx context.Context, in task.WorkRequest) (task.Outcome, error) {
 	info := activity.GetInfo(ctx)
+	h.mu.Lock() // machines work at once
+	defer h.mu.Unlock()
 	step := h.planned[in.ID-100]
 	h.asked[in.ID], h.queues[step.Name] = info.ActivityID, info.TaskQueue
 	result := h.results[step.Name]
