@@ -112,8 +112,8 @@ func (c *call) bind(to any) error {
 	if !utf8.Valid(raw) || bytes.Contains(raw, []byte(`\u0000`)) {
 		return debusine.Invalidf("the body must be UTF-8 without NUL characters")
 	}
-	if tooDeep(raw) {
-		return debusine.Invalidf("the body nests more than %d levels deep", deepestBody)
+	if err := bounded(raw); err != nil {
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
@@ -161,11 +161,19 @@ func bindFault(err error) error {
 	return debusine.Invalidf("the body is not JSON of the right shape: %v", err)
 }
 
-// tooDeep counts brackets outside strings.
-func tooDeep(raw []byte) bool {
-	depth, inString := 0, false
+// bounded looks at what encoding/json and PostgreSQL's jsonb disagree about:
+// depth, and numbers beyond all measure. Raw JSON goes from one to the other.
+func bounded(raw []byte) error {
+	depth, inString, number := 0, false, 0
 	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
+		c := raw[i]
+		digit := !inString && (c >= '0' && c <= '9' || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E')
+		if !digit {
+			number = 0
+		} else if number++; number > longestNumber || (c|0x20 == 'e' && number > 1 && longExponent(raw[i+1:])) {
+			return debusine.Invalidf("a number in the body is out of range")
+		}
+		switch {
 		case inString && c == '\\':
 			i++
 		case c == '"':
@@ -173,10 +181,26 @@ func tooDeep(raw []byte) bool {
 		case inString:
 		case c == '{' || c == '[':
 			if depth++; depth > deepestBody {
-				return true
+				return debusine.Invalidf("the body nests more than %d levels deep", deepestBody)
 			}
 		case c == '}' || c == ']':
 			depth--
+		}
+	}
+	return nil
+}
+
+const longestNumber = 400 // characters
+
+// longExponent says that an exponent has more than three digits.
+func longExponent(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, "+-0")
+	for n, c := range rest {
+		if c < '0' || c > '9' {
+			return false
+		}
+		if n >= 3 {
+			return true
 		}
 	}
 	return false

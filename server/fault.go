@@ -48,6 +48,7 @@ func problem(err error) api.Problem {
 		gap       files.Gap
 		noRoom    files.Full
 		routing   *echo.HTTPError
+		pg        *pgconn.PgError
 	)
 	switch {
 	case errors.As(err, &missing):
@@ -74,6 +75,9 @@ func problem(err error) api.Problem {
 		return api.Problem{Status: http.StatusBadRequest, Title: "Broken off", Detail: "the body ended early"}
 	case errors.As(err, &routing):
 		return api.Problem{Status: routing.Code, Title: http.StatusText(routing.Code), Hint: "see /api/openapi.json"}
+	case errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "54")):
+		// Data exceptions and program limits: what was given cannot be kept.
+		return api.Problem{Status: http.StatusBadRequest, Title: "Invalid", Detail: "a value is out of range or malformed"}
 	case away(err):
 		return api.Problem{Status: http.StatusServiceUnavailable, Title: "Not available", Detail: "the database does not answer", Hint: "try again in some seconds"}
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -275,4 +276,35 @@ func TestWithoutPostgreSQLTheAnswerIsToTryAgain(t *testing.T) {
 	}
 	open(true)
 	w.want(200, w.owner, "GET", "work-request/", nil, nil)
+}
+
+func TestJSONThatPostgreSQLCannotHoldIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	worker, _ := w.worker("builder")
+	id, b := w.begun(worker, "x")
+	for _, value := range []string{`1e999999`, `"\ud800"`, `"\u0000"`, `"\udc00\ud800"`, `-1e-999999`, strings.Repeat("1", 200_000), `[1.5, 1E+0400000]`} {
+		template := `{"name": "n", "task_name": "noop", "static_parameters": {"x": ` + value + `}}`
+		bodies := [][3]string{
+			{w.owner, "POST workflow-template/System/", template},
+			{worker, "PUT worker/dynamic-metadata/", `{"x": ` + value + `}`},
+			{b.Token, fmt.Sprintf("PUT work-request/%d/completed/", id), `{"result": "success", "output_data": {"x": ` + value + `}}`},
+		}
+		for _, c := range bodies {
+			method, path, _ := strings.Cut(c[1], " ")
+			// What Go decodes by itself may be well after all.
+			a := w.call(c[0], method, path, c[2])
+			if a.status >= 500 || (a.status < 400 && !strings.HasPrefix(path, "worker/")) {
+				t.Errorf("%s with %s: %d %s", c[1], value, a.status, a.body)
+			}
+		}
+	}
+}
+
+func TestOrdinaryNumbersPass(t *testing.T) {
+	for _, raw := range []string{`{"a": 1e300, "b": -1.5E-200, "c": 18446744073709551615, "eeee99999": "1e999999", "d": [true, false], "e": "\"1e99999"}`, `[0e0000000001]`} {
+		if err := bounded([]byte(raw)); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
 }
