@@ -100,7 +100,7 @@ func parsePSS(text string) (int64, error) {
 			return kb << 10, err
 		}
 	}
-	return 0, errors.New("no line Pss:")
+	return 0, errors.New("smaps_rollup tells no Pss")
 }
 
 // watchMemory looks at a part again and again until stop, which gives the most

@@ -141,7 +141,9 @@ func (d *download) step(ctx context.Context) error {
 		return d.unreachable(stalledOr(ctx, err))
 	}
 	into := &arriving{d: d}
-	if _, err = io.Copy(into, io.LimitReader(body, d.want.Size-d.at+1)); into.err != nil {
+	// The wrappers keep io.CopyBuffer from choosing smaller pieces of its own.
+	rest := struct{ io.Reader }{io.LimitReader(body, d.want.Size-d.at+1)}
+	if _, err = io.CopyBuffer(struct{ io.Writer }{into}, rest, make([]byte, min(pieceSize, d.want.Size-d.at+1))); into.err != nil {
 		return into.err
 	}
 	if err == nil && d.at < d.want.Size {
@@ -168,7 +170,11 @@ func (d *download) skip(answer *http.Response, body io.Reader) error {
 	return err
 }
 
-// arriving writes to disk and to the hash. err is what the disk said.
+// pieceSize is how much is read, hashed and written at a time, in bytes.
+const pieceSize = 512 << 10
+
+// arriving writes to disk and to the hash, side by side: the one waits for
+// memory and disk, the other for the processor. err is what the disk said.
 type arriving struct {
 	d   *download
 	err error
@@ -179,14 +185,18 @@ func (a *arriving) Write(p []byte) (int, error) {
 		a.err = fmt.Errorf("the server sends more than the %d bytes of %s", a.d.want.Size, a.d.path)
 		return 0, a.err
 	}
+	hashed := make(chan struct{})
+	go func() { a.d.hash.Write(p); close(hashed) }()
 	n, err := a.d.to.Write(p)
-	a.d.hash.Write(p[:n])
+	<-hashed
+	if err != nil {
+		// More may be hashed than is on disk: nothing goes on from here.
+		a.err = fmt.Errorf("writing %s: %w", a.d.to.Name(), err)
+		return n, a.err
+	}
 	a.d.at += int64(n)
 	a.d.moved(int64(n))
-	if err != nil {
-		a.err = fmt.Errorf("writing %s: %w", a.d.to.Name(), err)
-	}
-	return n, err
+	return n, nil
 }
 
 // Tarball writes all files of an artifact as the server packs them, .tar.gz.

@@ -102,11 +102,15 @@ func editMetadata(c *cli.Context, db *store.DB) error {
 	return err
 }
 
-// applySets changes keys. The flag has split values at their commas: a word
-// without "=" belongs to the key before it. Tags are lists, the rest words.
+// applySets changes keys. A word without "=" after a comma belongs to the key
+// before it; whether the flag has split values at their commas already depends on
+// the program that it belongs to. Tags are lists, the rest words.
 func applySets(static map[string]any, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
 	key := ""
-	for _, word := range words {
+	for _, word := range strings.Split(strings.Join(words, ","), ",") {
 		k, value, starts := strings.Cut(word, "=")
 		if !starts && key == "" {
 			return cli.Exit(fmt.Sprintf("--set %s has no =\nhint: --set provided_tags=worker:class:big", word), 2)
