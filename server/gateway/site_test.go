@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -33,6 +34,10 @@ import (
 var infrastructure *stack.Stack
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() { // pure tests alone
+		os.Exit(m.Run())
+	}
 	os.Exit(stack.ForTests(m.Run, &infrastructure))
 }
 
@@ -70,6 +75,9 @@ func (l *log) String() string {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs PostgreSQL and Temporal")
+	}
 	ctx := t.Context()
 	s := &site{t: t, name: fmt.Sprintf("s%x%d", time.Now().UnixMilli()&0xffffff, sites.Add(1)), log: &log{}}
 	dsn, drop, err := infrastructure.NewDatabase(ctx, s.name)
