@@ -183,6 +183,7 @@ CREATE UNIQUE INDEX work_requests_step ON work_requests (parent_id, step) WHERE 
 CREATE INDEX work_requests_hint ON work_requests (queue, (-(priority_base + priority_adjustment)), id) WHERE status = 'pending' AND task_type = 'Worker';
 CREATE INDEX work_requests_outbox ON work_requests (id) WHERE temporal_id IS NOT NULL AND NOT temporal_started;
 CREATE INDEX work_requests_unclosed ON work_requests (completed_at) WHERE status IN ('completed', 'aborted') AND NOT temporal_closed;
+CREATE INDEX work_requests_under_way ON work_requests (id) WHERE temporal_started AND status NOT IN ('completed', 'aborted');
 CREATE INDEX work_requests_list ON work_requests (workspace_id, id DESC);
 CREATE INDEX work_requests_parent ON work_requests (parent_id);
 CREATE INDEX work_requests_root ON work_requests (root_id);

@@ -158,6 +158,10 @@ func begin(ctx context.Context, tx pgx.Tx, h held, d Delivery) (Beginning, error
 		if err := lose(ctx, tx, &h, open.id, open.worker); err != nil {
 			return Beginning{}, err
 		}
+		// Temporal gave the task out again: it knows.
+		if _, err := tx.Exec(ctx, `UPDATE attempts SET told = true WHERE id = $1`, open.id); err != nil {
+			return Beginning{}, err
+		}
 	}
 	if reason := givenUp(h); reason != "" {
 		return Beginning{Verdict: AlreadyEnded, Reason: reason, Transition: debusine.Completed}, endWithError(ctx, tx, h, reason)

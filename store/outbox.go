@@ -80,10 +80,14 @@ type Untold struct {
 // work request or with id 0 of all: those of work requests first, then attempts
 // that were lost or given back while the work request goes on.
 func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold, error) {
+	// The two partial indexes first: what is told is never looked at again.
 	rows, err := db.pool.Query(ctx, `
+		WITH doubtful AS (
+			SELECT id FROM work_requests WHERE status IN ('completed', 'aborted') AND NOT temporal_closed
+			UNION SELECT work_request_id FROM attempts WHERE ended_at IS NOT NULL AND NOT told)
 		SELECT r.id, r.task_type, r.status, r.result, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), r.temporal_started,
 		       coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, ''), a.task_token, coalesce(a.id, 0), coalesce(a.ending, '')
-		  FROM work_requests r LEFT JOIN work_requests root ON root.id = r.root_id
+		  FROM doubtful JOIN work_requests r USING (id) LEFT JOIN work_requests root ON root.id = r.root_id
 		  LEFT JOIN LATERAL (SELECT * FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
 		 WHERE ($1 = 0 OR r.id = $1)
 		   AND ((r.status IN ('completed', 'aborted') AND NOT r.temporal_closed AND r.completed_at < now() - $2::interval
