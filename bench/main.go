@@ -30,8 +30,8 @@ import (
 	"debusine/stack"
 )
 
-// measure is one question to the installation. Its rows are named in advance,
-// so that one that fails shows as missed.
+// measure is one question to the installation. One that fails has no row; the
+// exit status tells.
 type measure struct {
 	name string
 	run  func(context.Context, *house) ([]Row, error)
