@@ -36,7 +36,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "register as `NAME` (default: the host name)"},
 			&cli.StringFlag{Name: "arch", Usage: "build for architecture `ARCH` (default: dpkg --print-architecture)"},
 			&cli.StringFlag{Name: "state", Usage: "keep work folders and environments in `DIR`", Value: "/var/lib/debusine/worker"},
-			&cli.IntFlag{Name: "concurrency", Usage: "take `N` work requests at once", Value: 1},
+			&cli.IntFlag{Name: "concurrency", Usage: "ask for `N` work requests at once when it registers; later an administrator says how many", Value: 1},
 			&cli.BoolFlag{Name: "inherit-network", Usage: "builds use this process's network: its administrator has put it into a namespace of its own"},
 			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 		},
