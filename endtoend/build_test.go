@@ -46,7 +46,7 @@ func environment(t *testing.T, c *client.Client) (codename string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w = until(t, c, w.ID, 10*time.Minute, "ended", ended); w.Result != "success" {
+	if w = until(t, c, w.ID, 25*time.Minute, "ended", ended); w.Result != "success" {
 		t.Fatalf("no environment: %s %s", w.Result, w.OutputData)
 	}
 	return codename
@@ -144,7 +144,7 @@ func made(t *testing.T, c *client.Client, id int64) map[string]int {
 func inTheLog(t *testing.T, c *client.Client, id int64, words string) {
 	t.Helper()
 	var log string
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	for time.Now().Before(deadline) {
 		var err error
 		if log, err = logOf(t, c, id); err == nil && strings.Contains(log, words) {
@@ -171,7 +171,7 @@ func TestRealBuilds(t *testing.T) {
 
 	t.Run("a package is built, and its log is in the collection", func(t *testing.T) {
 		root, child := build(t, c, source(t, c, "fine", "echo all is well"), codename)
-		if w := until(t, c, root, 5*time.Minute, "ended", ended); w.Result != "success" {
+		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
 			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
 		}
 		got := made(t, c, child)
@@ -182,7 +182,7 @@ func TestRealBuilds(t *testing.T) {
 	})
 	t.Run("a build that fails is a failure with its log, and not tried again", func(t *testing.T) {
 		root, child := build(t, c, source(t, c, "broken", "echo 'Status: successful'; exit 3"), codename)
-		if w := until(t, c, root, 5*time.Minute, "ended", ended); w.Result != "failure" {
+		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "failure" {
 			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
 		}
 		w := until(t, c, child, time.Second, "ended", ended)
@@ -220,7 +220,7 @@ func TestRealBuilds(t *testing.T) {
 		if err := house.Kill("server"); err != nil {
 			t.Fatal(err)
 		}
-		if w := until(t, c, root, 5*time.Minute, "ended", ended); w.Result != "success" {
+		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
 			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
 		}
 		if w := until(t, c, child, time.Second, "ended", ended); w.Attempt != 1 {
@@ -233,7 +233,7 @@ func TestRealBuilds(t *testing.T) {
 		m.kill()
 		time.Sleep(time.Second)
 		m.start(t, 1)
-		if w := until(t, c, root, 6*time.Minute, "ended", ended); w.Result != "success" {
+		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
 			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
 		}
 		got := made(t, c, child)

@@ -125,7 +125,7 @@ func join(t *testing.T, name, arch string, concurrency int, classes ...string) *
 		t.Fatal(err)
 	}
 	m := &machine{name: name, arch: arch, log: dir + ".log", token: dir + ".token"}
-	if err := os.WriteFile(m.token, []byte(admin(t, "worker", "create", name, "--enable")), 0o600); err != nil {
+	if err := os.WriteFile(m.token, []byte(admin(t, "worker", "create", name, "--enable", "--concurrency", fmt.Sprint(concurrency))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, class := range classes {
