@@ -386,3 +386,22 @@ func TestWhatTemporalEndedIsEndedHere(t *testing.T) {
 		t.Errorf("still under way: %+v", underWay)
 	}
 }
+
+func TestWhatTemporalForgotBeginsAnew(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	w.must(w.MarkStarted(t.Context(), id, "r"))
+	w.deliver(id, 0) // Temporal's first, which is lost
+	b := w.begin(w.deliver(id, 0))
+	w.silence(b.AttemptID)
+	_, err := w.LoseSilent(t.Context())
+	w.must(err)
+	w.must(w.Unmark(t.Context(), id))
+	if starts, err := w.Outbox(t.Context(), id, 0); err != nil || len(starts) != 1 {
+		t.Fatalf("outbox: %+v %v", starts, err)
+	}
+	first := store.Delivery{WorkRequest: id, Worker: w.workers[0], TaskToken: []byte("new"), Attempt: 1}
+	if b := w.begin(first); b.Verdict != store.RunIt || b.Number != 2 {
+		t.Errorf("the first delivery of a new Temporal: %+v", b)
+	}
+}

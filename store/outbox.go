@@ -186,9 +186,16 @@ func (db *DB) MakeDue(ctx context.Context, id int64) error {
 }
 
 // Unmark puts a work request back into the outbox: Temporal does not know it.
+// Its count of deliveries begins anew, there and so here.
 func (db *DB) Unmark(ctx context.Context, id int64) error {
-	_, err := db.pool.Exec(ctx, `UPDATE work_requests SET temporal_started = false, temporal_run_id = NULL WHERE id = $1 AND status NOT IN ('completed', 'aborted')`, id)
-	return err
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_started = false, temporal_run_id = NULL WHERE id = $1 AND status NOT IN ('completed', 'aborted')`, id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE attempts SET temporal_attempt = 0 WHERE work_request_id IN (SELECT id FROM work_requests WHERE id = $1 OR root_id = $1)`, id)
+		return err
+	})
 }
 
 // Tidy deletes what nobody will ask for again: voided deliveries, and the logs
