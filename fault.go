@@ -3,6 +3,7 @@ package debusine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The four faults that a caller can do something about. Everything else is a
@@ -16,7 +17,9 @@ type Missing struct {
 	Hint string // what to do about it; may be empty
 }
 
-func (m Missing) Error() string { return m.What + " not found" }
+const notFound = " not found"
+
+func (m Missing) Error() string { return m.What + notFound }
 
 // Invalid says that what was given cannot be accepted as it is.
 type Invalid struct {
@@ -63,7 +66,8 @@ func Conflictf(format string, args ...any) error {
 	return Conflict{What: fmt.Sprintf(format, args...)}
 }
 
-// WithHint adds what to do to a fault; other errors come back unchanged.
+// WithHint adds what to do to a fault, and keeps the words that it was wrapped
+// in; other errors come back unchanged.
 func WithHint(err error, hint string) error {
 	var (
 		m Missing
@@ -73,16 +77,16 @@ func WithHint(err error, hint string) error {
 	)
 	switch {
 	case errors.As(err, &m):
-		m.Hint = hint
+		m.What, m.Hint = strings.TrimSuffix(err.Error(), notFound), hint
 		return m
 	case errors.As(err, &i):
-		i.Hint = hint
+		i.What, i.Hint = err.Error(), hint
 		return i
 	case errors.As(err, &f):
-		f.Hint = hint
+		f.What, f.Hint = err.Error(), hint
 		return f
 	case errors.As(err, &c):
-		c.Hint = hint
+		c.What, c.Hint = err.Error(), hint
 		return c
 	}
 	return err

@@ -81,3 +81,12 @@ func TestAHintKeepsTheMessagesOfTheFields(t *testing.T) {
 		t.Errorf("%#v", err)
 	}
 }
+
+func TestAHintKeepsTheWordsAround(t *testing.T) {
+	for _, inner := range []error{Missingf("artifact 3"), Invalidf("bad"), Forbiddenf("no"), Conflictf("ended")} {
+		err := fmt.Errorf("reading hello.dsc: %w", inner)
+		if got := WithHint(err, "look").Error(); got != err.Error() {
+			t.Errorf("%q became %q", err, got)
+		}
+	}
+}
