@@ -75,7 +75,7 @@ func lockRoot(ctx context.Context, tx pgx.Tx, id int64) (root int64, err error) 
 	if err := tx.QueryRow(ctx, `SELECT coalesce(root_id, id) FROM work_requests WHERE id = $1`, id).Scan(&root); err != nil {
 		return 0, fault(err, fmt.Sprintf("work request %d", id))
 	}
-	_, err = tx.Exec(ctx, `SELECT FROM work_requests WHERE id = $1 FOR UPDATE`, root)
+	_, err = tx.Exec(ctx, `SELECT FROM work_requests WHERE id = $1 FOR NO KEY UPDATE`, root)
 	return root, err
 }
 
@@ -90,7 +90,7 @@ func retryable(ctx context.Context, tx pgx.Tx, id int64) (n New, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT workspace_id, task_type, task_name, task_data, priority_base, workflow_template_id, event_reactions, status, result, superseded,
 		       NOT EXISTS (SELECT FROM attempts a WHERE a.work_request_id = w.id AND a.ended_at IS NULL)
-		  FROM work_requests w WHERE id = $1 FOR UPDATE OF w`, id).
+		  FROM work_requests w WHERE id = $1 FOR NO KEY UPDATE OF w`, id).
 		Scan(&n.WorkspaceID, &n.TaskType, &n.TaskName, &n.Data, &n.Priority, &n.Template, &reactions, &status, &result, &superseded, &unheld)
 	switch {
 	case err != nil:

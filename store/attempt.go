@@ -76,10 +76,13 @@ type held struct {
 	about         task.Description
 }
 
+// hold locks the row against others that hold it, but not against rows that
+// refer to it (NO KEY): a child that ends writes items that name its root, while
+// whoever plans or aborts holds the root and waits for the child.
 func hold(ctx context.Context, tx pgx.Tx, id int64) (h held, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT r.id, r.status, r.result, r.queue, r.losses, r.lost_workers, r.task_name, r.configured_task_data, r.dynamic_task_data, w.name, r.event_reactions
-		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = $1 FOR UPDATE OF r`, id).
+		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = $1 FOR NO KEY UPDATE OF r`, id).
 		Scan(&h.id, &h.status, &h.result, &h.queue, &h.losses, &h.lostWorkers, &h.taskName, &h.data, &h.dynamic, &h.workspace, &h.reactions)
 	if err == nil && len(h.dynamic) > 0 {
 		err = json.Unmarshal(h.dynamic, &h.about)

@@ -96,7 +96,7 @@ type parent struct {
 func parentOf(ctx context.Context, tx pgx.Tx, id int64) (p parent, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT id, coalesce(root_id, id), workspace_id, created_by, priority_base, priority_adjustment, run, status
-		  FROM work_requests WHERE id = $1 FOR UPDATE`, id).
+		  FROM work_requests WHERE id = $1 FOR NO KEY UPDATE`, id).
 		Scan(&p.id, &p.root, &p.workspace, &p.user, &p.priority, &p.adjust, &p.run, &p.status)
 	if err != nil {
 		return p, fault(err, fmt.Sprintf("work request %d", id))
@@ -157,7 +157,7 @@ func existing(ctx context.Context, tx pgx.Tx, p parent, step string) (c task.Chi
 	)
 	err = tx.QueryRow(ctx, `
 		SELECT id, task_name, queue, status, result, coalesce(workflow_data->>'display_name', ''), run FROM work_requests
-		 WHERE parent_id = $1 AND step = $2 AND NOT superseded FOR UPDATE`, p.id, step).
+		 WHERE parent_id = $1 AND step = $2 AND NOT superseded FOR NO KEY UPDATE`, p.id, step).
 		Scan(&c.ID, &c.Task, &queue, &o.Status, &o.Result, &c.Summary, &run)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return task.Child{}, false, nil
