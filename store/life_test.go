@@ -312,3 +312,33 @@ func TestWhatTemporalForgotBeginsAnew(t *testing.T) {
 		t.Errorf("the first delivery of a new Temporal: %+v", b)
 	}
 }
+
+func TestWhatWasAbortedWhileItWasStartedIsToldAgain(t *testing.T) {
+	w := newWorld(t)
+	id := w.create("noop", `{}`)
+	_, err := w.Abort(t.Context(), id, w.user)
+	w.must(err)
+	w.must(w.MarkTold(t.Context(), []int64{id}, nil)) // Temporal did not know it yet
+	w.must(w.MarkStarted(t.Context(), id, "run"))
+	untold, err := w.Untold(t.Context(), id, 0)
+	w.must(err)
+	if len(untold) != 1 || untold[0].RunID != "run" {
+		t.Errorf("untold %+v", untold)
+	}
+}
+
+func TestAChildThatWasAbortedSaysWhetherItsWorkflowLives(t *testing.T) {
+	w := newWorld(t)
+	root := w.workflow("noop", `{"children": 1}`)
+	planned, err := w.Plan(t.Context(), task.PlanRequest{Parent: root, Steps: []task.Step{{Name: "a", TaskName: "noop"}}})
+	w.must(err)
+	for _, id := range []int64{planned.Children[0].ID, root} {
+		_, err = w.Abort(t.Context(), id, w.user)
+		w.must(err)
+		untold, err := w.Untold(t.Context(), planned.Children[0].ID, 0)
+		w.must(err)
+		if len(untold) != 1 || untold[0].RootLives != (id != root) {
+			t.Errorf("after the abort of %d: %+v", id, untold)
+		}
+	}
+}

@@ -49,10 +49,11 @@ func (db *DB) Outbox(ctx context.Context, id int64, age time.Duration) ([]Start,
 }
 
 // MarkStarted notes that Temporal has it. A workflow runs from now on; an
-// activity runs when a worker begins it.
+// activity runs when a worker begins it. What was aborted while it was started has
+// yet to end in Temporal: whoever told it before heard that there is no such thing.
 func (db *DB) MarkStarted(ctx context.Context, id int64, runID string) error {
 	_, err := db.pool.Exec(ctx, `
-		UPDATE work_requests SET temporal_started = true, temporal_run_id = $2,
+		UPDATE work_requests SET temporal_started = true, temporal_run_id = $2, temporal_closed = temporal_closed AND status <> 'aborted',
 		       started_at = CASE WHEN task_type = 'Workflow' THEN now() ELSE started_at END,
 		       status = CASE WHEN task_type = 'Workflow' AND status = 'pending' THEN 'running' ELSE status END
 		 WHERE id = $1 AND NOT temporal_started`, id, runID)
@@ -69,6 +70,7 @@ type Untold struct {
 	TemporalID string // of its own execution; empty for a child
 	RunID      string
 	Started    bool   // in Temporal
+	RootLives  bool   // the workflow of a child has not ended
 	RootID     string // Temporal id of the workflow of a child
 	RootRunID  string
 	TaskToken  []byte // of the newest attempt, if there was one
@@ -86,7 +88,8 @@ func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold
 			SELECT id FROM work_requests WHERE status IN ('completed', 'aborted') AND NOT temporal_closed
 			UNION SELECT work_request_id FROM attempts WHERE ended_at IS NOT NULL AND NOT told)
 		SELECT r.id, r.task_type, r.status, r.result, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), r.temporal_started,
-		       coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, ''), a.task_token, coalesce(a.id, 0), coalesce(a.ending, '')
+		       coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, ''), a.task_token, coalesce(a.id, 0), coalesce(a.ending, ''),
+		       coalesce(root.status NOT IN ('completed', 'aborted'), false)
 		  FROM doubtful JOIN work_requests r USING (id) LEFT JOIN work_requests root ON root.id = r.root_id
 		  LEFT JOIN LATERAL (SELECT * FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
 		 WHERE ($1 = 0 OR r.id = $1)
@@ -98,7 +101,7 @@ func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Untold, err error) {
-		return u, row.Scan(&u.ID, &u.TaskType, &u.Status, &u.Result, &u.TemporalID, &u.RunID, &u.Started, &u.RootID, &u.RootRunID, &u.TaskToken, &u.Attempt, &u.Ending)
+		return u, row.Scan(&u.ID, &u.TaskType, &u.Status, &u.Result, &u.TemporalID, &u.RunID, &u.Started, &u.RootID, &u.RootRunID, &u.TaskToken, &u.Attempt, &u.Ending, &u.RootLives)
 	})
 }
 

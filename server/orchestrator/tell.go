@@ -40,7 +40,11 @@ func (o *Orchestrator) tell(ctx context.Context, id int64, age time.Duration) er
 	}
 	var requests, attempts []int64
 	for _, u := range untold {
-		if e := o.tellOne(ctx, u); e != nil {
+		e := o.tellOne(ctx, u)
+		if errors.Is(e, errUnasked) {
+			continue
+		}
+		if e != nil {
 			err = errors.Join(err, fmt.Errorf("work request %d: %w", u.ID, e))
 			continue
 		}
@@ -110,8 +114,15 @@ func (o *Orchestrator) completeChild(ctx context.Context, u store.Untold) error 
 		Namespace: o.namespace(), WorkflowId: u.RootID, RunId: u.RootRunID, ActivityId: task.ActivityID(o.db.Installation(), u.ID),
 		Result: result, Identity: identity,
 	})
+	if u.RootLives && errors.As(err, new(*serviceerror.NotFound)) {
+		return errUnasked
+	}
 	return known(err)
 }
+
+// errUnasked: the workflow, which is under way, may have yet to ask for a child
+// that it planned. It would wait for ever for one whose end it was not told.
+var errUnasked = errors.New("the workflow has not asked for it")
 
 // completeAlone completes a standalone activity by the token of its newest
 // attempt; one that nobody holds is terminated.
