@@ -301,7 +301,8 @@ func (db *DB) end(ctx context.Context, tx pgx.Tx, h held, result debusine.Result
 	return db.react(ctx, tx, h.id, reactions)
 }
 
-// Conclude records how a workflow ended. An abort that came first stays.
+// Conclude records how a workflow ended. An abort that came first stays, and so
+// does the next run of a workflow that was retried meanwhile.
 func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, recorded bool, err error) {
 	output, err := json.Marshal(c.Output)
 	if err != nil {
@@ -313,7 +314,11 @@ func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, 
 			return err
 		}
 		o = task.Outcome{ID: h.id, Status: h.status, Result: h.result}
-		if h.status.Ended() {
+		var current bool
+		if err := tx.QueryRow(ctx, `SELECT $2 IN ('', temporal_id) FROM work_requests WHERE id = $1`, h.id, c.Execution).Scan(&current); err != nil {
+			return err
+		}
+		if h.status.Ended() || !current {
 			return nil
 		}
 		o.Status, o.Result, recorded = debusine.Completed, c.Result, true

@@ -235,6 +235,11 @@ func TestARetriedWorkflowKeepsWhatSucceeded(t *testing.T) {
 	if retried != root || len(starts) != 1 || starts[0].TemporalID != task.WorkflowID("test", root, 1) {
 		t.Fatalf("retried %d, outbox %+v", retried, starts)
 	}
+	_, late, err := w.Conclude(t.Context(), task.Conclusion{ID: root, Result: debusine.Failure, Execution: task.WorkflowID("test", root, 0)})
+	w.must(err)
+	if late {
+		t.Error("the run before, saying its end again, ended the new one")
+	}
 	again, err := w.Plan(t.Context(), req)
 	w.must(err)
 	if again.Children[0].ID != planned.Children[0].ID || again.Children[0].Ended == nil {

@@ -98,6 +98,9 @@ type Conclusion struct {
 	ID     int64               `json:"work_request"`
 	Result debusine.Result     `json:"result"`
 	Output debusine.OutputData `json:"output_data"`
+	// Execution is the Temporal id of the workflow that says so, which the
+	// activity fills in: a run that was retried since must not end the next.
+	Execution string `json:"-"`
 }
 
 // OnServer asks the server for one of its tasks.

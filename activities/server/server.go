@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
@@ -54,6 +55,7 @@ func (a *Activities) sourceFacts(ctx context.Context, q task.SourceQuestion) (ta
 }
 
 func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outcome, error) {
+	c.Execution = activity.GetInfo(ctx).WorkflowExecution.ID
 	o, recorded, err := a.Records.Conclude(ctx, c)
 	if recorded {
 		a.Log.Info("work request", "to", o.Status, "id", o.ID, "result", o.Result)
