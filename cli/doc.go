@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -71,7 +72,15 @@ func settle(c *cli.Command) {
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	return usage{what: err.Error(), hint: fmt.Sprintf("%s --help", c.Command.HelpName)}
+	what := err.Error()
+	if option, ok := strings.CutPrefix(what, "flag provided but not defined: -"); ok {
+		dashes := "--"
+		if len(option) == 1 {
+			dashes = "-"
+		}
+		what = fmt.Sprintf("there is no option %s%s", dashes, option)
+	}
+	return usage{what: what, hint: fmt.Sprintf("%s --help", c.Command.HelpName)}
 }
 
 // globalFlags may stand anywhere on the command line.

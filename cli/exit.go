@@ -85,6 +85,8 @@ func classify(err error) (code int, hint string) {
 		return exitRefused, hintOf(err)
 	case errors.As(err, &ec):
 		return ec.ExitCode(), ""
+	case strings.HasPrefix(err.Error(), "Required flag"): // urfave/cli exports no type for it
+		return exitUsage, ""
 	}
 	return exitFailed, hintOf(err)
 }

@@ -24,7 +24,7 @@ func templateFlags() []cli.Flag {
 func templateCreateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "create", Usage: "make a workflow template", ArgsUsage: "WORKFLOW NAME",
-		Description: "Example: debusine workflow-template create sbuild sbuild-trixie --set vendor=debian --set codename=trixie \\\n" +
+		Description: "Example: debusine workflow-template create sbuild sbuild-trixie --set target_distribution=debian:trixie \\\n" +
 			"           --allow input --allow architectures",
 		Flags:  templateFlags(),
 		Action: talk(templateCreate),
