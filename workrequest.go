@@ -101,6 +101,7 @@ type WorkRequest struct {
 	ConfigContext     string
 	MissingTags       []string // of a pending one that no enabled worker can take
 	NoWorkerCanTake   bool
+	NoWorkerEnabled   bool     // not even one that cannot take it
 	UnmetWorkerDemand []string // tags that machines demand and this work lacks
 	HasLog            bool     // of the newest attempt, while it runs
 	LogArtifact       *int64   // the build log that it left

@@ -176,7 +176,10 @@ func tokenCommand() *cli.Command {
 	return &cli.Command{Name: "token", Usage: "credentials", Subcommands: []*cli.Command{
 		verb("create", "", "make a token and print its secret, which is kept nowhere", 0, func(c *cli.Context, db *store.DB) error {
 			var expire *time.Time
-			if d := c.Duration("expire"); d > 0 {
+			if d := c.Duration("expire"); c.IsSet("expire") {
+				if d <= 0 { // a slip must not make a token that lives for ever
+					return cli.Exit("--expire takes a duration above zero\nhint: for example --expire 720h; without it the token is good until it is deleted", 2)
+				}
 				at := time.Now().Add(d)
 				expire = &at
 			}
@@ -194,7 +197,7 @@ func tokenCommand() *cli.Command {
 			}
 			return err
 		}, &cli.StringFlag{Name: "user", Usage: "for the user `NAME`"}, &cli.BoolFlag{Name: "worker-activation", Usage: "with it, one new worker enables itself"},
-			&cli.StringFlag{Name: "comment", Usage: "what it is for"}, &cli.DurationFlag{Name: "expire", Usage: "it is void after `DURATION` (default: never)"}),
+			&cli.StringFlag{Name: "comment", Usage: "what it is for"}, &cli.DurationFlag{Name: "expire", Usage: "it is void after `DURATION`, for example 720h", DefaultText: "never"}),
 		verb("list", "[USER]", "list tokens", 0, func(c *cli.Context, db *store.DB) error {
 			tokens, err := db.Tokens(c.Context, c.Args().First())
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"debusine"
+	"debusine/debian"
 	"debusine/store"
 	"debusine/task"
 )
@@ -37,6 +38,11 @@ func workerCommand() *cli.Command {
 }
 
 func createWorker(c *cli.Context, db *store.DB) error {
+	if arch := c.String("arch"); arch != "" {
+		if a, err := debian.ParseArch(arch); err != nil || a == "all" || a == "source" {
+			return debusine.WithHint(debusine.Invalidf("architecture %.80q is unknown", arch), "see dpkg-architecture -L")
+		}
+	}
 	secret := debusine.NewSecret()
 	w, err := db.Register(c.Context, store.Registration{Secret: secret, Name: c.Args().First(), Exact: true, Enabled: c.Bool("enable"), Concurrency: c.Int("concurrency")})
 	if err != nil {

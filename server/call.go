@@ -326,9 +326,6 @@ func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error
 	}
 	w.NoWorkerCanTake = true
 	required := task.QueueRequired(w.TagsRequired)
-	if len(workers) == 0 {
-		w.MissingTags = required
-	}
 	nearest := -1
 	for _, m := range workers {
 		if !m.Enabled {
@@ -340,7 +337,7 @@ func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error
 		}
 	}
 	if nearest < 0 {
-		w.MissingTags = required
+		w.MissingTags, w.NoWorkerEnabled = required, true
 	}
 	w.NoWorkerCanTake = nearest != 0
 	return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,10 +38,11 @@ func TestOnlyHarmlessTypesAreSent(t *testing.T) {
 
 func TestAWaitingWorkRequestSaysForWhat(t *testing.T) {
 	pending := debusine.WorkRequest{Status: debusine.Pending, TaskType: debusine.WorkerTask}
-	lacks, kept, nobody, running, workflow := pending, pending, pending, pending, pending
+	lacks, kept, nobody, none, running, workflow := pending, pending, pending, pending, pending, pending
 	lacks.NoWorkerCanTake, lacks.MissingTags = true, []string{"worker:class:big"}
 	kept.NoWorkerCanTake, kept.UnmetWorkerDemand = true, []string{"task:workspace:debusine:security"}
 	nobody.NoWorkerCanTake = true
+	none.NoWorkerCanTake, none.NoWorkerEnabled, none.MissingTags = true, true, []string{"worker:type:worker"}
 	running.Status = debusine.Running
 	workflow.TaskType = debusine.WorkflowTask
 	for _, c := range []struct {
@@ -51,6 +53,7 @@ func TestAWaitingWorkRequestSaysForWhat(t *testing.T) {
 		{lacks, "no enabled worker can take this: the nearest one lacks worker:class:big"},
 		{kept, "no enabled worker can take this: the nearest one is kept for work with task:workspace:debusine:security"},
 		{nobody, "no enabled worker can take this"},
+		{none, "no enabled worker can take this: none is enabled"},
 		{running, ""},
 		{workflow, ""},
 	} {
@@ -79,6 +82,9 @@ func TestTheNearestWorkerCounts(t *testing.T) {
 		s.machines.list = c.list
 		got := one
 		w.ok(s.missingTags(t.Context(), &got))
+		if none := !slices.ContainsFunc(c.list, func(w debusine.Worker) bool { return w.Enabled }); got.NoWorkerEnabled != none {
+			t.Errorf("%s: none is enabled: %v", c.name, got.NoWorkerEnabled)
+		}
 		if got.NoWorkerCanTake != c.nobody || (c.missing != "" && strings.Join(got.MissingTags, " ") != c.missing) {
 			t.Errorf("%s: %v %v", c.name, got.NoWorkerCanTake, got.MissingTags)
 		}

@@ -281,6 +281,8 @@ func waitingReason(w debusine.WorkRequest) string {
 		return ""
 	}
 	switch {
+	case w.NoWorkerEnabled:
+		return "no enabled worker can take this: none is enabled"
 	case w.NoWorkerCanTake && len(w.MissingTags) > 0:
 		return "no enabled worker can take this: the nearest one lacks " + strings.Join(w.MissingTags, ", ")
 	case w.NoWorkerCanTake && len(w.UnmetWorkerDemand) > 0:

@@ -267,20 +267,22 @@ func (db *DB) Grant(ctx context.Context, scope, workspace, group, role string) e
 	}
 	if workspace == "" {
 		_, err := db.pool.Exec(ctx, `INSERT INTO scope_roles (scope_id, group_id, role) SELECT id, $2, $3 FROM scopes WHERE name = $1 ON CONFLICT DO NOTHING`, scope, id, role)
-		return grantFault(fault(err, fmt.Sprintf("role %q", role)), "owner, observer")
+		return grantFault(fault(err, fmt.Sprintf("role %q", role)), role, "owner, observer")
 	}
 	w, err := db.Workspace(ctx, scope, workspace)
 	if err != nil {
 		return err
 	}
 	_, err = db.pool.Exec(ctx, `INSERT INTO workspace_roles (workspace_id, group_id, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, w.ID, id, role)
-	return grantFault(fault(err, fmt.Sprintf("role %q", role)), "owner, contributor, viewer")
+	return grantFault(fault(err, fmt.Sprintf("role %q", role)), role, "owner, contributor, viewer")
 }
 
-func grantFault(err error, roles string) error {
+// grantFault says which roles there are, in place of the database's own words
+// about its constraint.
+func grantFault(err error, role, roles string) error {
 	var i debusine.Invalid
 	if errors.As(err, &i) {
-		return debusine.WithHint(err, "the roles are "+roles)
+		return debusine.WithHint(debusine.Invalidf("role %.80q is unknown", role), "the roles are "+roles)
 	}
 	return err
 }
