@@ -144,6 +144,8 @@ func TestATemplateHoldsItsParameters(t *testing.T) {
 		t.Errorf("a restricted template was started by a contributor: %d", a.status)
 	}
 	w.want(400, w.owner, "PATCH", "workflow-template/System/small/", `{"colour": 1}`, nil)
+	w.want(403, w.owner, "PATCH", "workflow-template/System/small/", `{"priority": 1}`, nil)
+	w.want(403, w.owner, "POST", "workflow-template/System/", `{"name": "first", "task_name": "noop", "static_parameters": {}, "runtime_parameters": "any", "priority": 10}`, nil)
 	w.want(204, w.owner, "DELETE", "workflow-template/System/small/", nil, nil)
 	w.want(404, w.owner, "GET", "workflow-template/System/small/", nil, nil)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,6 +64,9 @@ func (s *Server) createTemplate(c *call) error {
 	}
 	in.ID = 0
 	t, err := readTemplate(in, w)
+	if err == nil && t.Priority > 0 {
+		err = c.allowVerb(debusine.RaisePriority, resourceOf(w)) // all machines' queues are shared
+	}
 	if err != nil {
 		return err
 	}
@@ -95,6 +99,9 @@ func (s *Server) patchTemplate(c *call) error {
 	}
 	in.ID = old.ID
 	t, err := readTemplate(in, w)
+	if err == nil && t.Priority > max(old.Priority, 0) {
+		err = c.allowVerb(debusine.RaisePriority, resourceOf(w))
+	}
 	if err != nil {
 		return err
 	}
@@ -144,8 +151,25 @@ func readTemplate(in api.WorkflowTemplate, w debusine.Workspace) (debusine.Workf
 		return t, debusine.Invalidf("priority must lie between -1000 and 1000")
 	}
 	var err error
-	t.Runtime, err = debusine.ParseRuntimeParameters(in.RuntimeParameters)
-	return t, err
+	if t.Runtime, err = debusine.ParseRuntimeParameters(in.RuntimeParameters); err != nil {
+		return t, err
+	}
+	return t, checkParameters(t)
+}
+
+// checkParameters refuses names that the workflow does not have: a template with
+// one could never be started, or would allow what nobody can use.
+func checkParameters(t debusine.WorkflowTemplate) error {
+	known := task.WorkflowParameters(t.TaskName)
+	for _, names := range [][]string{slices.Sorted(maps.Keys(t.Static)), slices.Sorted(maps.Keys(t.Runtime.Allowed))} {
+		for _, name := range names {
+			if !slices.Contains(known, name) {
+				return debusine.Invalid{What: fmt.Sprintf("workflow %s has no parameter %.80q", t.TaskName, name), Hint: "it takes: " + strings.Join(known, ", "),
+					Per: map[string]string{fmt.Sprintf("%.80s", name): "unknown"}}
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Server) deleteTemplate(c *call) error {
