@@ -79,6 +79,9 @@ func (db *DB) AddArtifact(ctx context.Context, c debusine.Collection, a debusine
 		return item, err
 	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if err := lockName(ctx, tx, c.ID, item.Name); err != nil {
+			return err
+		}
 		if replace {
 			if err := removeItem(ctx, tx, c.ID, item.Name, user); err != nil {
 				return err
@@ -91,6 +94,13 @@ func (db *DB) AddArtifact(ctx context.Context, c debusine.Collection, a debusine
 		return fault(err, fmt.Sprintf("item %q of %s@%s", item.Name, c.Name, c.Category))
 	})
 	return item, err
+}
+
+// lockName: of two that put something there at once, the later must see what the
+// earlier put there.
+func lockName(ctx context.Context, tx pgx.Tx, collection int64, name string) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($2, $1))`, collection, name)
+	return err
 }
 
 func removeItem(ctx context.Context, tx pgx.Tx, collection int64, name string, user int64) error {

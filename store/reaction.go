@@ -124,8 +124,7 @@ func (a actor) put(ctx context.Context, tx pgx.Tx, c debusine.Collection, item d
 		return err
 	}
 	item.Name, item.Data, item.CollectionID = name, data, c.ID
-	// Of two that end at once, the later must see what the earlier put there.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($2, $1))`, c.ID, name); err != nil {
+	if err := lockName(ctx, tx, c.ID, name); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `
