@@ -55,6 +55,9 @@ func (s *service) RespondActivityTaskFailed(ctx context.Context, r *workflowserv
 		return nil, err
 	}
 	why, text := reason(r.GetFailure())
+	if !c.Enabled {
+		why = task.Draining // we told it to stop, and refused its outcome: no loss
+	}
 	if err := s.g.unfinished(ctx, c, d, why, text); err != nil {
 		return nil, err
 	}

@@ -253,3 +253,26 @@ func slowly(context.Context, store.Beginning) (debusine.Result, error) {
 	time.Sleep(50 * time.Millisecond)
 	return debusine.Success, nil
 }
+
+func TestAWorkerThatIsDisabledAndStopsIsNoLoss(t *testing.T) {
+	s := newSite(t)
+	worker, secret := s.machine("one", 1, "x")
+	id, _ := s.noop("x")
+	c := s.dial(s.gateway, secret)
+	got := s.poll(c, "one", 10*time.Second)
+	d, err := s.gateway.Sealer().Open(got.TaskToken)
+	must(t, err)
+	_, err = s.db.Begin(t.Context(), d)
+	must(t, err)
+	s.exec(`UPDATE workers SET enabled = false WHERE id = $1`, worker)
+	within(t, 10*time.Second, "the worker is told to stop", func() bool {
+		heard, err := c.RecordActivityTaskHeartbeat(t.Context(), &workflowservice.RecordActivityTaskHeartbeatRequest{TaskToken: got.TaskToken, Namespace: stack.Namespace})
+		must(t, err)
+		return heard.CancelRequested
+	})
+	_, err = c.RespondActivityTaskFailed(t.Context(), &workflowservice.RespondActivityTaskFailedRequest{TaskToken: got.TaskToken, Namespace: stack.Namespace})
+	must(t, err)
+	if status, _, losses := s.status(id); status != debusine.Pending || losses != 0 {
+		t.Errorf("%s, %d losses", status, losses)
+	}
+}
