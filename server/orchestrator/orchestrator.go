@@ -214,12 +214,23 @@ func (o *Orchestrator) Abort(ctx context.Context, id, user int64) error {
 // Retry gives a work request that ended without success another go; the answer
 // is the one to watch.
 func (o *Orchestrator) Retry(ctx context.Context, id, user int64) (int64, error) {
+	root, err := o.db.RootOf(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	// An aborted run that was not told would go on for ever: the next one takes
+	// its place in the row.
+	telling, cancel := context.WithTimeout(ctx, o.patience)
+	defer cancel()
+	if err := o.tell(telling, root, 0); err != nil {
+		o.log.Warn("no retry: Temporal could not be told of the end before", "id", root, "error", err)
+		return 0, debusine.WithHint(debusine.Conflictf("the end of work request %d is still being settled", root), "try again in some seconds")
+	}
 	retried, err := o.db.Retry(ctx, id, user)
 	if err != nil {
 		return 0, err
 	}
-	root, err := o.db.RootOf(ctx, retried)
-	if err != nil {
+	if root, err = o.db.RootOf(ctx, retried); err != nil {
 		return 0, err
 	}
 	o.startSoon(ctx, root)
