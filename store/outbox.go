@@ -136,10 +136,15 @@ func (db *DB) UnderWay(ctx context.Context, after int64, age time.Duration, limi
 // EndByDecree closes what Temporal says is over although it never ended here:
 // as aborted when it was cancelled or terminated there, else as an error. Its
 // unfinished descendants go with it.
-func (db *DB) EndByDecree(ctx context.Context, id int64, aborted bool, reason string) error {
+// A run that was meanwhile followed by a retry ends nothing.
+func (db *DB) EndByDecree(ctx context.Context, id int64, temporalID string, aborted bool, reason string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		h, err := hold(ctx, tx, id)
 		if err != nil || h.status.Ended() {
+			return err
+		}
+		var current bool
+		if err := tx.QueryRow(ctx, `SELECT temporal_id = $2 FROM work_requests WHERE id = $1`, id, temporalID).Scan(&current); err != nil || !current {
 			return err
 		}
 		if err := noteError(ctx, tx, id, debusine.TaskError{Message: reason, Code: "closed-by-engine"}); err != nil {

@@ -76,7 +76,7 @@ func (o *Orchestrator) compareOne(ctx context.Context, s store.Start) error {
 		return err
 	}
 	o.log.Warn("ended by Temporal's word", "id", s.ID, "temporal", s.TemporalID, "word", word)
-	return o.db.EndByDecree(ctx, s.ID, aborted, "Temporal says that "+s.TemporalID+" is "+word+", and it was never ended here")
+	return o.db.EndByDecree(ctx, s.ID, s.TemporalID, aborted, "Temporal says that "+s.TemporalID+" is "+word+", and it was never ended here")
 }
 
 func (o *Orchestrator) workflowState(ctx context.Context, s store.Start) (closed, aborted bool, word string, err error) {
