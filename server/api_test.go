@@ -110,6 +110,11 @@ func TestATemplateHoldsItsParameters(t *testing.T) {
 	w := newWorld(t)
 	template := `{"name": "small", "task_name": "noop", "static_parameters": {"children": 2}, "runtime_parameters": {"build_architecture": ["amd64"]}, "extra_groups": []}`
 	w.want(403, w.maker, "POST", "workflow-template/System/", template, nil)
+	for _, unknown := range []string{strings.Replace(template, "children", "childern", 1), strings.Replace(template, "build_arch", "bulid_arch", 1)} {
+		if a := w.call(w.owner, "POST", "workflow-template/System/", unknown); a.status != 400 || !strings.Contains(string(a.body), "it takes: ") {
+			t.Errorf("a template with a parameter that no workflow has: %d %s", a.status, a.body)
+		}
+	}
 	var made api.WorkflowTemplate
 	w.want(201, w.owner, "POST", "workflow-template/System/", template, &made)
 	w.want(409, w.owner, "POST", "workflow-template/System/", template, nil)

@@ -284,7 +284,7 @@ func TestJSONThatPostgreSQLCannotHoldIsRefused(t *testing.T) {
 	worker, _ := w.worker("builder")
 	id, b := w.begun(worker, "x")
 	for _, value := range []string{`1e999999`, `"\ud800"`, `"\u0000"`, `"\udc00\ud800"`, `-1e-999999`, strings.Repeat("1", 200_000), `[1.5, 1E+0400000]`} {
-		template := `{"name": "n", "task_name": "noop", "static_parameters": {"x": ` + value + `}}`
+		template := `{"name": "n", "task_name": "noop", "static_parameters": {"children": ` + value + `}}`
 		bodies := [][3]string{
 			{w.owner, "POST workflow-template/System/", template},
 			{worker, "PUT worker/dynamic-metadata/", `{"x": ` + value + `}`},

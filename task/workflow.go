@@ -256,20 +256,35 @@ func Workflows() []string {
 	return []string{NoopWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
 }
 
+// WorkflowParameters are the names of all parameters of a workflow, sorted; none
+// when the workflow is unknown.
+func WorkflowParameters(name string) []string {
+	data, err := newWorkflowData(name)
+	if err != nil {
+		return nil
+	}
+	return parameters(data)
+}
+
 // ParseWorkflow checks the data of a workflow; "-" may stand for "_" in its name.
 func ParseWorkflow(name string, raw json.RawMessage) (WorkflowData, error) {
-	var data WorkflowData
-	switch Canonical(name) {
-	case NoopWorkflow:
-		data = &NoopWorkflowData{}
-	case SbuildWorkflow:
-		data = &SbuildWorkflowData{}
-	case UpdateEnvironmentsWorkflow:
-		data = &UpdateEnvironmentsData{}
-	default:
-		return nil, debusine.WithHint(debusine.Invalidf("workflow %.80q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
+	data, err := newWorkflowData(name)
+	if err != nil {
+		return nil, err
 	}
 	return data, ReadWorkflow(raw, data)
+}
+
+func newWorkflowData(name string) (WorkflowData, error) {
+	switch Canonical(name) {
+	case NoopWorkflow:
+		return &NoopWorkflowData{}, nil
+	case SbuildWorkflow:
+		return &SbuildWorkflowData{}, nil
+	case UpdateEnvironmentsWorkflow:
+		return &UpdateEnvironmentsData{}, nil
+	}
+	return nil, debusine.WithHint(debusine.Invalidf("workflow %.80q is unknown", name), "known: "+strings.Join(Workflows(), ", "))
 }
 
 // ReadWorkflow reads and checks the data of a workflow into its struct.
