@@ -127,7 +127,7 @@ func decode(raw json.RawMessage, to any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
-		return decodeFault(err)
+		return withNames(decodeFault(err), raw, to)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return debusine.Invalidf("there is more than one value in the data")
