@@ -1,8 +1,10 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"debusine"
@@ -120,7 +122,10 @@ func (s *Server) serviceStatus(c *call) error {
 	out := api.ServiceStatus{Version: s.options.Version, Pending: status.Pending, Running: status.Running, Workers: status.Workers,
 		WorkersBusy: status.Busy, UI: s.options.UIURL}
 	if !slices.Contains([]debusine.Kind{debusine.Person, debusine.Machine}, c.who.Kind) {
-		out.Pending = map[string]int{} // queues name private workspaces
+		out.Pending = map[string]int{}
+	}
+	if !c.who.Superuser { // a queue behind a gate may name a private workspace
+		maps.DeleteFunc(out.Pending, func(queue string, _ int) bool { return strings.Contains(queue, "~") })
 	}
 	return c.replyWith(http.StatusOK, out)
 }

@@ -109,6 +109,7 @@ func retryable(ctx context.Context, tx pgx.Tx, id int64) (n New, err error) {
 
 func (db *DB) retryAlone(ctx context.Context, tx pgx.Tx, id, user int64, old New) (int64, error) {
 	old.CreatedBy, old.Supersedes = user, &id
+	old.Priority = min(old.Priority, 0) // what an administrator raised, an administrator raises again
 	p, err := db.prepare(ctx, tx, old)
 	if err != nil {
 		return 0, err
