@@ -198,7 +198,21 @@ func (db *DB) GiveBack(ctx context.Context, d Delivery, ending Ending) (a Answer
 	return a, nil
 }
 
+// manyGivenBack is how often a worker may begin a work request and give it back:
+// one that does nothing else holds the work up, and is as bad as a lost one.
+const manyGivenBack = 5
+
 func endWithoutOutcome(ctx context.Context, tx pgx.Tx, h held, d Delivery, attempt int64, ending Ending) error {
+	if ending == GivenBack {
+		var before int
+		err := tx.QueryRow(ctx, `SELECT count(*) FROM attempts WHERE work_request_id = $1 AND worker_id = $2 AND ending = 'given-back'`, h.id, d.Worker).Scan(&before)
+		if err != nil {
+			return err
+		}
+		if before >= manyGivenBack {
+			ending = Broken
+		}
+	}
 	if ending == Broken && !h.status.Ended() {
 		if err := lose(ctx, tx, &h, attempt, d.Worker); err != nil {
 			return err
