@@ -69,8 +69,13 @@ func TestAConnectionThatBreaksLosesNothing(t *testing.T) {
 	if answer, err := http.DefaultClient.Do(r); err == nil {
 		t.Fatalf("the broken upload was answered %s", answer.Status)
 	}
-	// The server may still be reading the end of it: the next piece waits.
-	w.want(201, w.maker, "PUT", address, content[1<<20:], nil, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", 1<<20, len(content)-1, len(content)))
+	// The server may still be reading the end of it: what comes twice is skipped.
+	var from int
+	so := w.want(206, w.maker, "PUT", address, nil, nil, "Content-Range", fmt.Sprintf("bytes */%d", len(content)))
+	if _, err := fmt.Sscanf(so.header.Get("Range"), "bytes=0-%d", &from); err != nil {
+		t.Logf("nothing of it arrived: %v", err)
+	}
+	w.want(201, w.maker, "PUT", address, content[from:], nil, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(content)-1, len(content)))
 	w.want(200, w.viewer, "GET", address, nil, nil)
 }
 
