@@ -34,7 +34,10 @@ func (p *planner) wait(ctx context.Context, w *waiter, worker store.GatewayWorke
 	if !p.tell(func() { p.leave(w.id); close(left) }) {
 		return nil, errStopping
 	}
-	<-left
+	select {
+	case <-left:
+	case <-p.done: // what was told last may never be done
+	}
 	select {
 	case a := <-w.answer: // it came in the same moment
 		if a.task != nil && ctx.Err() != nil {
