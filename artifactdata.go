@@ -1,6 +1,7 @@
 package debusine
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,10 +20,20 @@ const (
 	CategoryBinaryPackage   = "debian:binary-package"
 	CategoryUpload          = "debian:upload"
 	CategoryPackageBuildLog = "debian:package-build-log"
+	CategoryDebugSymbols    = "debian:debug-symbols"
 	CategorySystemTarball   = "debian:system-tarball"
+	CategorySystemImage     = "debian:system-image"
+	CategorySigningInput    = "debusine:signing-input"
+	CategorySigningOutput   = "debusine:signing-output"
 	CategoryDebugLogs       = "debusine:work-request-debug-logs"
 	CategoryTest            = "debusine:test"
 )
+
+// ArtifactCategories are all of them, in the order in which people are told.
+func ArtifactCategories() []string {
+	return []string{CategorySourcePackage, CategoryBinaryPackage, CategoryUpload, CategoryPackageBuildLog, CategoryDebugSymbols,
+		CategorySystemTarball, CategorySystemImage, CategorySigningInput, CategorySigningOutput, CategoryDebugLogs, CategoryTest}
+}
 
 // ArtifactData is the data of an artifact, one struct for each category. As
 // JSON it has the names of Debusine's own data models.
@@ -140,6 +151,14 @@ func emptyArtifactData(category string) (data ArtifactData, optional []string, e
 		return &PackageBuildLogData{}, []string{"architecture", "bd_uninstallable"}, nil
 	case CategorySystemTarball:
 		return &SystemTarballData{}, []string{"variant"}, nil
+	case CategorySystemImage:
+		return &SystemImageData{}, []string{"variant"}, nil
+	case CategoryDebugSymbols:
+		return &DebugSymbolsData{}, nil, nil
+	case CategorySigningInput:
+		return &SigningInputData{}, []string{"trusted_certs", "binary_package_name"}, nil
+	case CategorySigningOutput:
+		return &SigningOutputData{}, []string{"binary_package_name"}, nil
 	case CategoryDebugLogs:
 		return &DebugLogsData{}, nil, nil
 	case CategoryTest:
@@ -147,8 +166,7 @@ func emptyArtifactData(category string) (data ArtifactData, optional []string, e
 	}
 	return nil, nil, Invalid{
 		What: fmt.Sprintf("artifact category %.80q is unknown", category),
-		Hint: "the categories are " + strings.Join([]string{CategorySourcePackage, CategoryBinaryPackage, CategoryUpload,
-			CategoryPackageBuildLog, CategorySystemTarball, CategoryDebugLogs, CategoryTest}, ", "),
+		Hint: "the categories are " + strings.Join(ArtifactCategories(), ", "),
 	}
 }
 
@@ -184,7 +202,9 @@ func decodeStrictly(raw json.RawMessage, data ArtifactData, optional []string) e
 	if len(per) > 0 {
 		return invalidKeys(data.Category(), per)
 	}
-	if err := json.Unmarshal(raw, data); err != nil {
+	within := json.NewDecoder(bytes.NewReader(raw)) // also of the objects in it: known keys only
+	within.DisallowUnknownFields()
+	if err := within.Decode(data); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
 			return invalidKeys(data.Category(), map[string]string{wrong.Field: "must not be a JSON " + wrong.Value})
@@ -279,6 +299,17 @@ func (d *PackageBuildLogData) check(files []string) error {
 }
 
 func (d *SystemTarballData) check(files []string) error {
+	if err := d.checkSystem(); err != nil {
+		return err
+	}
+	if err := checkOnlyFile(files, ".tar", ".tar.gz", ".tar.xz", ".tar.zst"); err != nil {
+		return err
+	}
+	return checkFilename(d.Filename, files)
+}
+
+// checkSystem looks at what tarballs and images have in common.
+func (d *SystemTarballData) checkSystem() error {
 	for key, value := range map[string]string{"vendor": d.Vendor, "codename": d.Codename} {
 		if value == "" || strings.ContainsAny(value, " \t\n/:") {
 			return Invalidf("%s must be a word, not %.80q", key, value)
@@ -295,12 +326,9 @@ func (d *SystemTarballData) check(files []string) error {
 		return err
 	}
 	if !arch.IsReal() {
-		return Invalidf("a system tarball cannot be for the architecture %s", arch)
+		return Invalidf("a system to build in cannot be for the architecture %s", arch)
 	}
-	if err := checkOnlyFile(files, ".tar", ".tar.gz", ".tar.xz", ".tar.zst"); err != nil {
-		return err
-	}
-	return checkFilename(d.Filename, files)
+	return nil
 }
 
 func (*DebugLogsData) check([]string) error { return nil }

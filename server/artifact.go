@@ -75,7 +75,8 @@ func announced(in api.ArtifactCreate) (list []debusine.ArtifactFile, err error) 
 		return nil, debusine.Invalid{What: fmt.Sprintf("the artifact has %d files, %d are allowed", len(in.Files), mostFiles), Per: map[string]string{"files": "too many"}}
 	}
 	paths := slices.Sorted(maps.Keys(in.Files))
-	if _, err := debusine.ParseArtifactData(in.Category, in.Data, paths); err != nil {
+	data, err := debusine.ParseArtifactData(in.Category, in.Data, paths)
+	if err != nil {
 		return nil, err
 	}
 	for _, path := range paths {
@@ -96,7 +97,7 @@ func announced(in api.ArtifactCreate) (list []debusine.ArtifactFile, err error) 
 		}
 		list = append(list, debusine.ArtifactFile{Path: path, Size: f.Size, SHA256: sum, ContentType: f.ContentType})
 	}
-	return list, nil
+	return list, debusine.CheckListed(data, list)
 }
 
 // emptySum is the SHA-256 of no bytes.

@@ -222,23 +222,54 @@ func (db *DB) Artifacts(ctx context.Context, user int64, f ArtifactFilter, limit
 // in this way already.
 func (db *DB) PutRelation(ctx context.Context, r debusine.Relation) (id int64, made bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		var whole int
-		err := tx.QueryRow(ctx, `SELECT count(*) FROM artifacts WHERE id IN ($1, $2) AND complete`, r.Artifact, r.Target).Scan(&whole)
-		switch {
-		case err != nil:
+		if err := mayRelate(ctx, tx, r); err != nil {
 			return err
-		case r.Artifact == r.Target:
-			return debusine.Invalidf("an artifact has no relation to itself")
-		case whole < 2:
-			return debusine.WithHint(debusine.Conflictf("artifacts %d and %d are not both complete", r.Artifact, r.Target), "upload their files first")
 		}
-		err = tx.QueryRow(ctx, `
+		err := tx.QueryRow(ctx, `
 			INSERT INTO artifact_relations (artifact_id, target_id, type) VALUES ($1, $2, $3)
 			ON CONFLICT (artifact_id, target_id, type) DO UPDATE SET type = excluded.type RETURNING id, xmax = 0`,
 			r.Artifact, r.Target, r.Type).Scan(&id, &made)
 		return fault(err, "relation")
 	})
 	return id, made, err
+}
+
+// mayRelate holds a relation to the rules of its ends' categories.
+func mayRelate(ctx context.Context, tx pgx.Tx, r debusine.Relation) error {
+	if r.Artifact == r.Target {
+		return debusine.Invalidf("an artifact has no relation to itself")
+	}
+	rows, err := tx.Query(ctx, `SELECT id, category FROM artifacts WHERE id IN ($1, $2) AND complete`, r.Artifact, r.Target)
+	if err != nil {
+		return err
+	}
+	var (
+		id         int64
+		category   string
+		categories = map[int64]string{}
+	)
+	if _, err := pgx.ForEachRow(rows, []any{&id, &category}, func() error { categories[id] = category; return nil }); err != nil {
+		return err
+	}
+	if len(categories) < 2 {
+		return debusine.WithHint(debusine.Conflictf("artifacts %d and %d are not both complete", r.Artifact, r.Target), "upload their files first")
+	}
+	single, err := debusine.CheckRelation(r.Type, categories[r.Artifact], categories[r.Target])
+	if err != nil || !single {
+		return err
+	}
+	// Of two relations of which it may have one, the second must see the first.
+	if _, err := tx.Exec(ctx, `SELECT FROM artifacts WHERE id = $1 FOR NO KEY UPDATE`, r.Artifact); err != nil {
+		return err
+	}
+	var other int64
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce(max(a.id), 0) FROM artifact_relations l JOIN artifacts a ON a.id = l.target_id
+		 WHERE l.artifact_id = $1 AND l.type = $2 AND a.category = $3 AND a.id <> $4`, r.Artifact, r.Type, categories[r.Target], r.Target).Scan(&other)
+	if err == nil && other != 0 {
+		err = debusine.Conflictf("artifact %d has such a relation to artifact %d already, and may have only one", r.Artifact, other)
+	}
+	return err
 }
 
 // Relations gives the relations from artifact, or those to target when that is

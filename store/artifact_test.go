@@ -212,3 +212,36 @@ func TestPathsAndSumsAreHeldToTheSchema(t *testing.T) {
 		t.Error("left:", list, err)
 	}
 }
+
+func TestAnArtifactHasTheRelationsThatItsCategoryAllows(t *testing.T) {
+	w := newWorld(t)
+	source, other, deb := w.source("hello", "2.10-3", "any"), w.source("bye", "1", "any"), w.artifact("debian:binary-package", `{}`)
+	upload, symbols := w.artifact("debian:upload", `{}`), w.artifact("debian:debug-symbols", `{}`)
+	relate := func(from, to int64, kind string) error {
+		_, _, err := w.PutRelation(t.Context(), debusine.Relation{Artifact: from, Target: to, Type: kind})
+		return err
+	}
+	w.must(relate(upload, deb, "extends"))
+	w.must(relate(symbols, deb, "relates-to"))
+	for name, err := range map[string]error{
+		"an upload that extends symbols":  relate(upload, symbols, "extends"),
+		"symbols of a source":             relate(symbols, source, "relates-to"),
+		"an artifact related to itself":   relate(upload, upload, "relates-to"),
+		"a relation of a type of its own": relate(deb, source, "loves"),
+	} {
+		if !isInvalid(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Two at once: one of them comes first.
+	answers := make(chan error, 2)
+	for _, target := range []int64{source, other} {
+		go func() { answers <- relate(upload, target, "extends") }()
+	}
+	first, second := <-answers, <-answers
+	if (first == nil) == (second == nil) || !(isConflict(first) || isConflict(second)) {
+		t.Errorf("an upload of two sources: %v, %v", first, second)
+	}
+	w.must(relate(upload, source, "relates-to"))
+	w.must(relate(upload, other, "relates-to"))
+}
