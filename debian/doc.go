@@ -1,7 +1,8 @@
 // Package debian knows what Debian says and nothing of ours: version numbers
 // (deb-version(7)), architecture names and wildcards (dpkg-architecture(1)),
 // control files (deb822(5)), source packages (dsc(5)), uploads
-// (deb-changes(5)) and binary packages (deb(5)).
+// (deb-changes(5)), relations between packages (Policy 7) and binary packages
+// (deb(5)).
 //
 // Nearly all that it reads was written by somebody who is not trusted: a
 // source package, an upload, a .deb that came back from a builder. So each

@@ -1,0 +1,34 @@
+package debian
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// ask gives each question, a line without newlines, to one process of a script
+// that answers each with one line.
+func ask(t testing.TB, questions []string, command ...string) []string {
+	t.Helper()
+	run := exec.Command(command[0], command[1:]...)
+	run.Stdin = strings.NewReader(strings.Join(questions, "\n") + "\n")
+	var stderr bytes.Buffer
+	run.Stderr = &stderr
+	out, err := run.Output()
+	answers := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if err != nil || len(answers) != len(questions) {
+		said := stderr.String()
+		t.Fatalf("asking %s (apt-get install dpkg-dev python3-debian): %v, %d answers to %d questions\n%s",
+			command[0], err, len(answers), len(questions), said[max(0, len(said)-2000):])
+	}
+	return answers
+}
+
+// askPerl runs a body for each question in $_, with dpkg's modules.
+func askPerl(t testing.TB, questions []string, body string) []string {
+	t.Helper()
+	return ask(t, questions, "perl", "-MDpkg::Deps", "-MDpkg::Version", "-MDpkg::Arch=:DEFAULT,:getters,debarch_is,debarch_to_debtuple", "-MDpkg::BuildProfiles",
+		"-MDpkg::ErrorHandling=report_options", "-e",
+		`binmode STDIN, ":utf8"; binmode STDOUT, ":utf8"; report_options(quiet_warnings => 1); $| = 1; while (<STDIN>) { chomp; `+body+` }`)
+}
