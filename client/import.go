@@ -137,7 +137,7 @@ func (r reading) deb(ctx context.Context) (n NewArtifact, err error) {
 	if _, err := regular(r.path); err != nil {
 		return n, err
 	}
-	d, err := debian.OpenDeb(r.path, decompressors(ctx))
+	d, err := debian.OpenDeb(r.path)
 	if err != nil {
 		return n, notA(r.path, "Debian binary package", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -100,46 +99,5 @@ func (r *remote) download(ctx context.Context, address, to, name string, limit i
 	if n > limit {
 		return debusine.Invalid{What: fmt.Sprintf("%s is larger than the %d bytes that it may have", name, limit)}
 	}
-	return nil
-}
-
-// decompressors unpack control parts of .debs with Debian's own tools, which
-// are told how much memory they may use.
-func decompressors(ctx context.Context) debian.Decompressors {
-	return debian.Decompressors{
-		"xz":  tool(ctx, "xz", "-dc", "--memlimit-decompress=256MiB"),
-		"zst": tool(ctx, "zstd", "-dcq", "--memory=256MiB"),
-	}
-}
-
-func tool(ctx context.Context, name string, args ...string) func(io.Reader) (io.ReadCloser, error) {
-	return func(packed io.Reader) (io.ReadCloser, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		command := exec.CommandContext(ctx, name, args...)
-		command.Stdin = packed
-		out, err := command.StdoutPipe()
-		if err == nil {
-			err = command.Start()
-		}
-		if err != nil {
-			cancel()
-			return nil, fmt.Errorf("unpacking with %s: %w", name, err)
-		}
-		return &piped{out, command, cancel}, nil
-	}
-}
-
-// piped is the output of a program that ends when it is closed.
-type piped struct {
-	io.Reader
-	command *exec.Cmd
-	cancel  context.CancelFunc
-}
-
-// Close ends the program, which may not be through: the control part may be
-// followed by more.
-func (p *piped) Close() error {
-	p.cancel()
-	_ = p.command.Wait()
 	return nil
 }

@@ -3,9 +3,7 @@ package debian
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -19,19 +17,6 @@ const (
 	maxControlUnpacked = 16 << 20
 	maxControlFiles    = 1000
 )
-
-// Decompressors unpack what the standard library cannot: the key is the
-// suffix of control.tar ("xz", "zst"). They must not use memory without
-// bound; the reader is closed once the control part has been read.
-type Decompressors map[string]func(io.Reader) (io.ReadCloser, error)
-
-// UnsupportedCompression says that a .deb's control part is packed in a way
-// for which no Decompressor was given.
-type UnsupportedCompression struct{ Suffix string }
-
-func (u UnsupportedCompression) Error() string {
-	return fmt.Sprintf("the control part is compressed as %s, which cannot be read here", quote(u.Suffix))
-}
 
 // Deb is the control part of a binary package, .deb or .udeb: deb(5).
 type Deb struct {
@@ -54,7 +39,7 @@ func (d *Deb) Fields() map[string]any {
 }
 
 // OpenDeb is ReadDeb for a file on disk.
-func OpenDeb(name string, more Decompressors) (*Deb, error) {
+func OpenDeb(name string) (*Deb, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -64,108 +49,81 @@ func OpenDeb(name string, more Decompressors) (*Deb, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadDeb(f, info.Size(), more)
+	return ReadDeb(f, info.Size())
 }
 
 // ReadDeb reads the control part of a .deb of size bytes; the data part is not
-// unpacked. What does not fit deb(5) is a Malformed, another compression than
-// none, gz and those in more an UnsupportedCompression.
-func ReadDeb(r io.ReaderAt, size int64, more Decompressors) (*Deb, error) {
-	member, suffix, err := findControl(r, size)
+// unpacked (see ListDeb). What does not fit deb(5) is a Malformed, another
+// compression than none, gz, xz and zst an UnsupportedCompression.
+func ReadDeb(r io.ReaderAt, size int64) (*Deb, error) {
+	parts, err := findParts(r, size)
 	if err != nil {
 		return nil, err
 	}
-	unpacked, err := unpack(member, suffix, more)
+	// An empty stream can be repeated without end; packed, the part is smaller.
+	if parts.control.data.Size() > maxControlUnpacked {
+		return nil, malformedf("the control part is larger than %d bytes", maxControlUnpacked)
+	}
+	unpacked, err := decompress(parts.control.data, parts.control.suffix("control.tar"))
 	if err != nil {
 		return nil, err
 	}
-	control, names, err := readControlTar(unpacked)
-	if closeErr := unpacked.Close(); err == nil && closeErr != nil {
-		err = malformedf("the control part cannot be unpacked: %v", closeErr)
-	}
+	defer unpacked.Close()
+	control, names, err := readControlTar(bounded(unpacked, "the control part", maxControlUnpacked))
 	if err != nil {
 		return nil, err
 	}
 	return parseControl(control, names)
 }
 
-// findControl walks the archive's members: debian-binary, control.tar* and
+// debParts are the members of a .deb that count.
+type debParts struct{ control, data arMember }
+
+// suffix is what follows the part's name and a dot: "xz".
+func (m arMember) suffix(part string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(m.name, part), ".")
+}
+
+// findParts walks the archive's members: debian-binary, control.tar* and
 // data.tar* in this order; names that begin with _ are skipped: deb(5).
-func findControl(r io.ReaderAt, size int64) (control io.Reader, suffix string, err error) {
+func findParts(r io.ReaderAt, size int64) (parts debParts, err error) {
 	a, err := newArReader(r, size)
 	if err != nil {
-		return nil, "", err
+		return parts, err
 	}
 	version, err := a.nextRequired()
 	if err != nil {
-		return nil, "", err
+		return parts, err
 	}
 	if version.name != "debian-binary" || version.data.Size() > 100 {
-		return nil, "", malformedf("the file is not a Debian package: its first member is not debian-binary")
+		return parts, malformedf("the file is not a Debian package: its first member is not debian-binary")
 	}
 	text, err := io.ReadAll(version.data)
 	if err != nil {
-		return nil, "", err
+		return parts, err
 	}
 	if !bytes.HasPrefix(text, []byte("2.")) || !bytes.Contains(text, []byte("\n")) {
-		return nil, "", malformedf("the Debian package has format version %s, not 2.x", quote(string(text)))
+		return parts, malformedf("the Debian package has format version %s, not 2.x", quote(string(text)))
 	}
-	member, err := a.nextRequired()
-	if err != nil {
-		return nil, "", err
+	if parts.control, err = a.nextRequired(); err != nil {
+		return parts, err
 	}
-	suffix, found := strings.CutPrefix(member.name, "control.tar")
-	if !found {
-		return nil, "", malformedf("the second member of the Debian package is %s, not control.tar", quote(member.name))
+	if !strings.HasPrefix(parts.control.name, "control.tar") {
+		return parts, malformedf("the second member of the Debian package is %s, not control.tar", quote(parts.control.name))
 	}
-	data, err := a.nextRequired()
-	if err != nil {
-		return nil, "", err
+	if parts.data, err = a.nextRequired(); err != nil {
+		return parts, err
 	}
-	if !strings.HasPrefix(data.name, "data.tar") {
-		return nil, "", malformedf("the third member of the Debian package is %s, not data.tar", quote(data.name))
+	if !strings.HasPrefix(parts.data.name, "data.tar") {
+		return parts, malformedf("the third member of the Debian package is %s, not data.tar", quote(parts.data.name))
 	}
-	return member.data, strings.TrimPrefix(suffix, "."), nil
-}
-
-func unpack(r io.Reader, suffix string, more Decompressors) (io.ReadCloser, error) {
-	switch open, found := more[suffix]; {
-	case suffix == "":
-		return io.NopCloser(r), nil
-	case suffix == "gz":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, unpackError(err)
-		}
-		return z, nil
-	case found:
-		z, err := open(r)
-		if err != nil {
-			return nil, unpackError(err)
-		}
-		return z, nil
-	}
-	return nil, UnsupportedCompression{Suffix: suffix}
-}
-
-// unpackError tells bad data from a disk that fails.
-func unpackError(err error) error {
-	var onDisk *os.PathError
-	if errors.As(err, &onDisk) {
-		return err
-	}
-	var m Malformed
-	if errors.As(err, &m) {
-		return m
-	}
-	return malformedf("the control part cannot be unpacked: %v", err)
+	return parts, nil
 }
 
 // readControlTar returns the file named control and the names of all files.
 // The control part is flat: folders, links and devices have no place in it.
-func readControlTar(r io.Reader) (control []byte, names []string, err error) {
-	bounded := &boundedReader{r: r, left: maxControlUnpacked}
-	archive := tar.NewReader(bounded)
+func readControlTar(r *boundedReader) (control []byte, names []string, err error) {
+	archive := tar.NewReader(r)
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -183,7 +141,7 @@ func readControlTar(r io.Reader) (control []byte, names []string, err error) {
 		}
 		// A sparse entry can claim any size without having the bytes.
 		if h.Size > maxControlUnpacked {
-			return nil, nil, malformedf("the control part is larger than %d bytes unpacked", maxControlUnpacked)
+			return nil, nil, r.tooLarge()
 		}
 		if slices.Contains(names, name) {
 			return nil, nil, malformedf("the control part holds %s twice", quote(name))
@@ -202,22 +160,6 @@ func readControlTar(r io.Reader) (control []byte, names []string, err error) {
 	}
 	slices.Sort(names)
 	return control, names, nil
-}
-
-// boundedReader refuses to read more than it has left, where io.LimitReader
-// would pretend that the data ends.
-type boundedReader struct {
-	r    io.Reader
-	left int64
-}
-
-func (b *boundedReader) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, malformedf("the control part is larger than %d bytes unpacked", maxControlUnpacked)
-	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
 }
 
 func parseControl(text []byte, names []string) (*Deb, error) {

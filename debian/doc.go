@@ -6,8 +6,8 @@
 //
 // Nearly all that it reads was written by somebody who is not trusted: a
 // source package, an upload, a .deb that came back from a builder. So each
-// parser is bounded in what it reads and keeps, none runs a program or opens a
-// file, and a name that could lead out of a folder is refused where it is
+// parser is bounded in what it reads and keeps, none runs a program, only
+// OpenDeb opens a file, and a name that could lead out of a folder is refused where it is
 // read. What a parser refuses is a Malformed, with a sentence for the person
 // who made the file; an error of the reader below passes through as it is, so
 // that a caller can tell a bad upload from a bad disk.

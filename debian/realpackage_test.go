@@ -146,7 +146,7 @@ func checkFile(t *testing.T, folder string, f File) {
 
 // checkRealDeb compares each field with dpkg-deb's answer.
 func checkRealDeb(t *testing.T, name, pkg string) {
-	d, err := OpenDeb(name, nil)
+	d, err := OpenDeb(name)
 	if err != nil {
 		t.Fatal(err)
 	}

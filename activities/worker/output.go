@@ -16,7 +16,6 @@ import (
 
 	"debusine/api"
 	"debusine/debian"
-	"debusine/executor"
 )
 
 // built is what a build has left, in a folder where no build can write.
@@ -177,27 +176,15 @@ func isPackageOf(name, arch string) bool {
 	return found && (strings.HasSuffix(base, "_"+arch) || strings.HasSuffix(base, "_all"))
 }
 
-// readDebs reads the control part of each package. dpkg-deb unpacks them in
-// the Machine: a decompressor that a build can feed is not for root.
+// readDebs reads the control part of each package, in memory that is bounded
+// whatever the build wrote into them.
 func (a *attempt) readDebs(ctx context.Context, b *built) (map[string]*debian.Deb, error) {
-	dir := filepath.Join(a.folder.Work, "control")
-	argv := []string{"sh", "-c", `mkdir "$0" && cd "$0" && for deb; do
-		dpkg-deb --ctrl-tarfile "$deb" | head -c 33554432 > "$(basename "$deb").tar" || exit 1; done`, dir}
-	for _, name := range b.debs {
-		argv = append(argv, filepath.Join(b.dir, name))
-	}
-	ran, err := a.machine.Run(ctx, executor.Command{Argv: argv, Folder: a.folder,
-		Output: filepath.Join(a.folder.Path, "dpkg-deb.log"), OutputLimit: 1 << 20, Limit: a.job.Limit})
-	if err != nil {
-		return nil, fmt.Errorf("unpacking the control parts of what was built: %w", err)
-	}
-	if ran.Cancelled {
-		return nil, context.Cause(ctx)
-	}
 	debs := make(map[string]*debian.Deb, len(b.debs))
 	for _, name := range b.debs {
-		unpacked := func(io.Reader) (io.ReadCloser, error) { return openPlain(filepath.Join(dir, name+".tar")) }
-		deb, err := debian.OpenDeb(filepath.Join(b.dir, name), debian.Decompressors{"xz": unpacked, "zst": unpacked})
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		deb, err := debian.OpenDeb(filepath.Join(b.dir, name))
 		if err != nil {
 			return nil, unusablef("reading %s: %v", name, err)
 		}
