@@ -1,7 +1,11 @@
 // Command tally reads `go test -json` and prints what `go test` would, the words
-// of failed tests alone, then a last line that counts:
+// of failed tests alone, then once more what failed and what was still running
+// when its package ended (it timed out, or something took the program down), and
+// a last line that counts:
 //
-//	12 passed, 0 failed, 3 skipped
+//	failed: debusine/store TestOutbox
+//	still running at the end of its package: debusine/endtoend TestRealBuilds/steady, for 14m2s
+//	12 passed, 1 failed, 3 skipped
 //
 // Every test and subtest counts once; a package that fails without a failed test
 // (it did not build, or ended by itself) counts as one failure. The exit status is
@@ -14,12 +18,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sort"
+	"slices"
 	"strings"
+	"time"
 )
 
 // event is one line of test2json: go doc test2json.
 type event struct {
+	Time       time.Time
 	Action     string
 	Package    string
 	ImportPath string // of build output
@@ -32,10 +38,17 @@ type tally struct {
 	passed, failed, skipped int
 	words                   map[string][]string // what a test or a package said
 	brokenBy                map[string]bool     // packages with a failed test
+	running                 map[event]time.Time // tests begun and not ended; the key has package and test alone
+	now                     time.Time           // of the newest event
+	last                    []string            // lines to repeat at the end
+}
+
+func newTally(out io.Writer) *tally {
+	return &tally{out: out, words: map[string][]string{}, brokenBy: map[string]bool{}, running: map[event]time.Time{}}
 }
 
 func main() {
-	t := &tally{out: os.Stdout, words: map[string][]string{}, brokenBy: map[string]bool{}}
+	t := newTally(os.Stdout)
 	if err := t.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "tally:", err)
 		os.Exit(1)
@@ -62,7 +75,12 @@ func (t *tally) read(from io.Reader) error {
 
 func (t *tally) take(e event) {
 	key := e.Package + " " + e.Test
+	if t.now.Before(e.Time) {
+		t.now = e.Time
+	}
 	switch e.Action {
+	case "run":
+		t.running[event{Package: e.Package, Test: e.Test}] = e.Time
 	case "build-output":
 		fmt.Fprint(t.out, e.Output)
 	case "output":
@@ -78,6 +96,7 @@ func (t *tally) take(e event) {
 }
 
 func (t *tally) endTest(e event, key string) {
+	delete(t.running, event{Package: e.Package, Test: e.Test})
 	switch e.Action {
 	case "pass":
 		t.passed++
@@ -86,6 +105,7 @@ func (t *tally) endTest(e event, key string) {
 	case "fail":
 		t.failed++
 		t.brokenBy[e.Package] = true
+		t.last = append(t.last, "failed: "+key)
 		fmt.Fprint(t.out, strings.Join(t.words[key], ""))
 	}
 }
@@ -93,28 +113,56 @@ func (t *tally) endTest(e event, key string) {
 // endPackage prints the package's closing lines ("ok …", "FAIL …"), and of a
 // package that broke down also what its unfinished tests said.
 func (t *tally) endPackage(e event, key string) {
-	if e.Action == "fail" && !t.brokenBy[e.Package] {
-		t.failed++
-		var unfinished []string
-		for other := range t.words {
-			if other != key && strings.HasPrefix(other, key) {
-				unfinished = append(unfinished, other)
-			}
+	if e.Action == "fail" {
+		if !t.brokenBy[e.Package] {
+			t.failed++
+			t.last = append(t.last, "failed: "+e.Package)
 		}
-		sort.Strings(unfinished)
-		for _, other := range unfinished {
-			fmt.Fprint(t.out, strings.Join(t.words[other], ""))
-		}
+		t.printUnfinished(key)
 	}
 	for _, line := range t.words[key] {
 		if line != "PASS\n" {
 			fmt.Fprint(t.out, line)
 		}
 	}
+	t.leave(e.Package)
 }
 
-// close prints the last line and says whether all is well.
+// printUnfinished prints what the tests of a package said that never ended: go
+// puts the panic and its goroutines there.
+func (t *tally) printUnfinished(key string) {
+	var unfinished []string
+	for other := range t.words {
+		if other != key && strings.HasPrefix(other, key) {
+			unfinished = append(unfinished, other)
+		}
+	}
+	slices.Sort(unfinished)
+	for _, other := range unfinished {
+		fmt.Fprint(t.out, strings.Join(t.words[other], ""))
+	}
+}
+
+// leave notes the tests of a package that had not ended when it did; with an
+// empty name those of all packages, as when go itself was stopped.
+func (t *tally) leave(pkg string) {
+	var left []string
+	for test, since := range t.running {
+		if pkg == "" || test.Package == pkg {
+			left = append(left, fmt.Sprintf("still running at the end of its package: %s %s, for %v", test.Package, test.Test, t.now.Sub(since).Round(time.Second)))
+			delete(t.running, test)
+		}
+	}
+	slices.Sort(left)
+	t.last = append(t.last, left...)
+}
+
+// close prints what failed once more, the last line, and says whether all is well.
 func (t *tally) close() bool {
+	t.leave("")
+	for _, line := range t.last {
+		fmt.Fprintln(t.out, line)
+	}
 	fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 	return t.failed == 0 && t.passed > 0
 }

@@ -25,7 +25,7 @@ func TestTally(t *testing.T) {
 			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:3: no\n"}
 {"Action":"fail","Package":"p","Test":"TestA"}
 {"Action":"fail","Package":"p"}`,
-			want: []string{"a_test.go:3: no", "0 passed, 1 failed, 0 skipped"},
+			want: []string{"a_test.go:3: no", "failed: p TestA\n0 passed, 1 failed, 0 skipped"},
 		},
 		"a package that does not build is a failure": {
 			events: `{"ImportPath":"p","Action":"build-output","Output":"p/a.go:1: bad\n"}
@@ -41,6 +41,22 @@ func TestTally(t *testing.T) {
 {"Action":"fail","Package":"p"}`,
 			want: []string{"panic: oh", "0 passed, 1 failed, 0 skipped"},
 		},
+		"what ran when the time was over stands before the last line": {
+			events: `{"Time":"2026-11-22T10:00:00Z","Action":"run","Package":"p","Test":"TestA"}
+{"Action":"run","Package":"p","Test":"TestDone"}
+{"Action":"pass","Package":"p","Test":"TestDone"}
+{"Time":"2026-11-22T10:00:01Z","Action":"run","Package":"p","Test":"TestA/inner"}
+{"Action":"output","Package":"p","Test":"TestA/inner","Output":"panic: test timed out after 1m0s\n"}
+{"Time":"2026-11-22T10:01:01Z","Action":"output","Package":"p","Output":"FAIL\tp\t60s\n"}
+{"Action":"fail","Package":"p"}
+{"Action":"pass","Package":"q","Test":"TestB"}`,
+			want: []string{"panic: test timed out", "failed: p\nstill running at the end of its package: p TestA, for 1m1s\n" +
+				"still running at the end of its package: p TestA/inner, for 1m0s\n2 passed, 1 failed, 0 skipped\n"}, not: []string{"TestDone"},
+		},
+		"go was stopped in the middle": {
+			events: `{"Action":"run","Package":"p","Test":"TestA"}`,
+			want:   []string{"still running at the end of its package: p TestA", "0 passed, 0 failed"},
+		},
 		"nothing ran is not well": {events: ``, want: []string{"0 passed, 0 failed, 0 skipped"}},
 		"words of go itself are passed on": {
 			events: "go: downloading x\n" + `{"Action":"pass","Package":"p","Test":"TestA"}`,
@@ -49,7 +65,7 @@ func TestTally(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			counted := &tally{out: &out, words: map[string][]string{}, brokenBy: map[string]bool{}}
+			counted := newTally(&out)
 			if err := counted.read(strings.NewReader(c.events)); err != nil {
 				t.Fatal(err)
 			}
