@@ -162,26 +162,6 @@ func (s *Stack) NewNamespace(ctx context.Context, name string) error {
 	return s.temporal.makeNamespace(ctx, name)
 }
 
-// schemaBegun says whether a database of Temporal holds at least one version of
-// its schema; a set-up that was interrupted before that is begun anew.
-func (s *Stack) schemaBegun(ctx context.Context, database string) (bool, error) {
-	conn, err := pgx.Connect(ctx, s.folder.dsn(roleTemporal, database))
-	if err != nil {
-		return false, fmt.Errorf("connecting to the database %s: %w", database, err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	var table bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('schema_version') IS NOT NULL").Scan(&table); err != nil || !table {
-		return false, err
-	}
-	var begun bool
-	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM schema_version WHERE curr_version <> '0.0')").Scan(&begun)
-	if err != nil {
-		return false, fmt.Errorf("reading the schema version of %s: %w", database, err)
-	}
-	return begun, nil
-}
-
 // ForTests gives a test binary its infrastructure: that of the running stack whose
 // state folder the environment variable DEBUSINE_STATE names, else one of its own
 // in a temporary folder, ended after run. It answers the exit status; when nothing

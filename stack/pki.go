@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -35,8 +36,9 @@ type pair struct {
 }
 
 // certificates makes the authority and the certificates in pki/ that are missing,
-// unreadable or have less than 30 days left. A new authority renews them all.
-func (f folder) certificates(now time.Time) error {
+// unreadable or have less than 30 days left. A new authority renews them all. The
+// server is called localhost, and by the names that are given.
+func (f folder) certificates(now time.Time, names ...string) error {
 	authority, err := f.loadPair("ca")
 	fresh := err != nil || now.Add(renewBefore).After(authority.cert.NotAfter)
 	if fresh {
@@ -46,14 +48,19 @@ func (f folder) certificates(now time.Time) error {
 	}
 	for name, serves := range certificateNames() {
 		have, err := f.loadPair(name)
-		if err == nil && !fresh && now.Add(renewBefore).Before(have.cert.NotAfter) && have.cert.CheckSignatureFrom(authority.cert) == nil {
+		if err == nil && !fresh && now.Add(renewBefore).Before(have.cert.NotAfter) && have.cert.CheckSignatureFrom(authority.cert) == nil &&
+			(!serves || answersTo(have.cert, names)) {
 			continue
 		}
-		if _, err := f.makePair(name, certificateTemplate(name, serves, now), authority); err != nil {
+		if _, err := f.makePair(name, certificateTemplate(name, serves, now, names), authority); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func answersTo(cert *x509.Certificate, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return cert.VerifyHostname(name) != nil })
 }
 
 func authorityTemplate(now time.Time) *x509.Certificate {
@@ -65,7 +72,7 @@ func authorityTemplate(now time.Time) *x509.Certificate {
 	}
 }
 
-func certificateTemplate(name string, serves bool, now time.Time) *x509.Certificate {
+func certificateTemplate(name string, serves bool, now time.Time, names []string) *x509.Certificate {
 	t := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "debusine " + name},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(certificateLife),
@@ -76,6 +83,13 @@ func certificateTemplate(name string, serves bool, now time.Time) *x509.Certific
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 		t.DNSNames = []string{"localhost"}
 		t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		for _, name := range names {
+			if ip := net.ParseIP(name); ip != nil {
+				t.IPAddresses = append(t.IPAddresses, ip)
+			} else {
+				t.DNSNames = append(t.DNSNames, name)
+			}
+		}
 	}
 	return t
 }

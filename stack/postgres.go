@@ -37,6 +37,7 @@ const socketLimit = 107
 // postgres is the private cluster of one state folder.
 type postgres struct {
 	folder    folder
+	host      string              // where it is, for libpq; "": our socket
 	bin       string              // the folder of the host's programs
 	owner     *syscall.Credential // nil: ourselves
 	passwords map[string]string   // by role
@@ -150,8 +151,18 @@ func (f folder) passwords() (map[string]string, error) {
 // dsn is a connection string without a secret in it, fit for a command line: the
 // password file is named, and only its owner can read it.
 func (f folder) dsn(role, database string) string {
-	return fmt.Sprintf("host=%s user=%s dbname=%s passfile=%s sslmode=disable",
-		dsnQuote(f.path("pg")), role, dsnQuote(database), dsnQuote(f.path("pki", "pgpass")))
+	return dsnAt(f.path("pg"), f.path("pki", "pgpass"), role, database)
+}
+
+func dsnAt(host, passwords, role, database string) string {
+	return fmt.Sprintf("host=%s user=%s dbname=%s passfile=%s sslmode=disable", dsnQuote(host), role, dsnQuote(database), dsnQuote(passwords))
+}
+
+func (p *postgres) dsn(role, database string) string {
+	if p.host == "" {
+		return p.folder.dsn(role, database)
+	}
+	return dsnAt(p.host, p.folder.path("pki", "pgpass"), role, database)
 }
 
 func dsnQuote(s string) string {
@@ -232,7 +243,7 @@ func (p *postgres) command() (*exec.Cmd, error) {
 }
 
 func (p *postgres) ready(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.folder.dsn(roleAll, "postgres"))
+	conn, err := pgx.Connect(ctx, p.dsn(roleAll, "postgres"))
 	if err != nil {
 		return err
 	}
@@ -244,7 +255,7 @@ func (p *postgres) ready(ctx context.Context) error {
 func (p *postgres) furnish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, upWithin)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, p.folder.dsn(roleAll, "postgres"))
+	conn, err := pgx.Connect(ctx, p.dsn(roleAll, "postgres"))
 	if err != nil {
 		return fmt.Errorf("connecting to the new database: %w", err)
 	}
@@ -295,6 +306,26 @@ func makeDatabase(ctx context.Context, conn *pgx.Conn, database, owner string) e
 		return fmt.Errorf("closing the database %s to others: %w", database, err)
 	}
 	return nil
+}
+
+// schemaBegun says whether a database of Temporal holds at least one version of
+// its schema; a set-up that was interrupted before that is begun anew.
+func (p *postgres) schemaBegun(ctx context.Context, database string) (bool, error) {
+	conn, err := pgx.Connect(ctx, p.dsn(roleTemporal, database))
+	if err != nil {
+		return false, fmt.Errorf("connecting to the database %s: %w", database, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var table bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('schema_version') IS NOT NULL").Scan(&table); err != nil || !table {
+		return false, err
+	}
+	var begun bool
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM schema_version WHERE curr_version <> '0.0')").Scan(&begun)
+	if err != nil {
+		return false, fmt.Errorf("reading the schema version of %s: %w", database, err)
+	}
+	return begun, nil
 }
 
 // part is PostgreSQL as a part; its shutdown writes a checkpoint, which takes time.

@@ -176,7 +176,7 @@ func (s *Stack) startInfrastructure(ctx context.Context) error {
 	if err := s.temporal.configure(); err != nil {
 		return err
 	}
-	if err := s.temporal.migrate(ctx, s.schemaBegun); err != nil {
+	if err := s.temporal.migrate(ctx, pg.schemaBegun); err != nil {
 		return err
 	}
 	if err := s.bringUp(ctx, s.temporal.serverPart()); err != nil {

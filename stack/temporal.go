@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,13 @@ type temporal struct {
 	ports    ports
 	tools    tools
 	password string
+	database string // PostgreSQL's host; "": the socket of the state folder
+	frontend string // HOST:PORT; "": on loopback
 }
+
+func (t *temporal) address() string { return cmp.Or(t.frontend, t.ports.address(portFrontend)) }
+
+func (t *temporal) databaseHost() string { return cmp.Or(t.database, t.folder.path("pg")) }
 
 // settings fill in temporal-config/server.yaml.tmpl and ui.yaml.tmpl.
 type settings struct {
@@ -48,17 +55,19 @@ type settings struct {
 	WorkerPort                               int
 	FrontendRing, HistoryRing, MatchingRing  int
 	WorkerRing                               int
+	// Other machines reach the frontend and the Web UI; the rest stays on loopback.
+	Open bool
 }
 
 func (t *temporal) settings() settings {
 	f, p := t.folder, t.ports
 	return settings{
-		Shards: historyShards, Socket: f.path("pg"), User: roleTemporal, Password: t.password,
+		Shards: historyShards, Socket: t.databaseHost(), User: roleTemporal, Password: t.password,
 		Database: databaseTemporal, Visibility: databaseVisibility,
 		CA:         f.path("pki", "ca.crt"),
 		ServerCert: f.path("pki", "server.crt"), ServerKey: f.path("pki", "server.key"),
 		UICert: f.path("pki", "ui.crt"), UIKey: f.path("pki", "ui.key"),
-		Frontend: p.address(portFrontend), Dynamic: f.path("temporal", "dynamic.yaml"), Namespace: Namespace,
+		Frontend: t.address(), Dynamic: f.path("temporal", "dynamic.yaml"), Namespace: Namespace,
 		UIPort: p.at(portUI), UIOrigin: "http://" + p.address(portUI),
 		FrontendPort: p.at(portFrontend), FrontendRing: p.at(portFrontendRing),
 		HistoryPort: p.at(portHistory), HistoryRing: p.at(portHistoryRing),
@@ -76,21 +85,22 @@ func (t *temporal) configure() error {
 	if err := writeFile(t.folder.path("temporal", "dynamic.yaml"), dynamic, 0o600); err != nil {
 		return err
 	}
-	if err := t.render("server.yaml.tmpl", t.folder.path("temporal", "server.yaml")); err != nil {
+	if err := t.settings().render(t.tools, "server.yaml.tmpl", t.folder.path("temporal", "server.yaml")); err != nil {
 		return err
 	}
-	return t.render("ui.yaml.tmpl", t.folder.path("ui", "config", "debusine.yaml"))
+	return t.settings().render(t.tools, "ui.yaml.tmpl", t.folder.path("ui", "config", "debusine.yaml"))
 }
 
-func (t *temporal) render(name, to string) error {
+// render fills in a template of temporal-config.
+func (s settings) render(tools tools, name, to string) error {
 	// A quoted Go string of a path is a quoted YAML string too.
 	shape, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote}).Option("missingkey=error").
-		ParseFiles(filepath.Join(t.tools.config, name))
+		ParseFiles(filepath.Join(tools.config, name))
 	if err != nil {
 		return fmt.Errorf("reading the template %s: %w", name, err)
 	}
 	var text strings.Builder
-	if err := shape.Execute(&text, t.settings()); err != nil {
+	if err := shape.Execute(&text, s); err != nil {
 		return fmt.Errorf("filling in the template %s: %w", name, err)
 	}
 	return writeFile(to, []byte(text.String()), 0o600)
@@ -126,7 +136,7 @@ func (t *temporal) migrate(ctx context.Context, versioned func(ctx context.Conte
 }
 
 func (t *temporal) sqlTool(ctx context.Context, database string, args ...string) error {
-	attributes := url.Values{"host": {t.folder.path("pg")}, "sslmode": {"disable"}}
+	attributes := url.Values{"host": {t.databaseHost()}, "sslmode": {"disable"}}
 	cmd := exec.CommandContext(ctx, t.tools.sql, append([]string{
 		"--plugin", "postgres12_pgx", "--endpoint", "localhost", "--port", "5432", "--user", roleTemporal,
 		"--database", database, "--connect-attributes", attributes.Encode()}, args...)...)
@@ -175,7 +185,7 @@ func (t *temporal) ready(ctx context.Context) error {
 // dial connects as the client of pki/; it waits for the frontend no longer than
 // ctx allows.
 func (t *temporal) dial(ctx context.Context, namespace string) (client.Client, error) {
-	options, err := clientOptions(t.folder, t.ports, namespace)
+	options, err := clientOptions(t.folder, t.address(), namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -186,13 +196,13 @@ func (t *temporal) dial(ctx context.Context, namespace string) (client.Client, e
 	return c, nil
 }
 
-func clientOptions(f folder, p ports, namespace string) (client.Options, error) {
+func clientOptions(f folder, address, namespace string) (client.Options, error) {
 	conf, err := f.clientTLS("client")
 	if err != nil {
 		return client.Options{}, err
 	}
 	return client.Options{
-		HostPort: p.address(portFrontend), Namespace: namespace,
+		HostPort: address, Namespace: namespace,
 		ConnectionOptions: client.ConnectionOptions{TLS: conf},
 		Logger:            temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	}, nil

@@ -12,5 +12,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(os.Args, stack.Command(), server.Command(), worker.Command(), server.AdminCommand()))
+	os.Exit(cli.Run(os.Args, stack.Command(), stack.DeploymentCommand(), server.Command(), worker.Command(), server.AdminCommand()))
 }
