@@ -132,11 +132,12 @@ func retryChild(ctx context.Context, tx pgx.Tx, id, root int64) error {
 	return err
 }
 
-// revive puts a workflow back into the outbox, as its next run.
+// revive puts a workflow back into the outbox, as its next run. Its id may end in a
+// version, in which "~" means something else: only an earlier run is cut off.
 func revive(ctx context.Context, tx pgx.Tx, root int64) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE work_requests SET status = 'pending', result = '', completed_at = NULL, aborted_by = NULL, output_data = NULL, run = run + 1,
-		       temporal_id = regexp_replace(temporal_id, '~.*$', '') || '~' || (run + 1), temporal_run_id = NULL,
+		       temporal_id = CASE run WHEN 0 THEN temporal_id ELSE regexp_replace(temporal_id, '~[0-9]+$', '') END || '~' || (run + 1), temporal_run_id = NULL,
 		       temporal_started = false, temporal_closed = false
 		 WHERE id = $1 AND status IN ('completed', 'aborted')`, root)
 	if err != nil {

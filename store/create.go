@@ -298,9 +298,9 @@ func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err 
 	if err != nil {
 		return 0, err
 	}
-	prefix := ""
-	if p.parent == nil {
-		prefix = temporalPrefix(db.name, p.TaskType)
+	before, after, err := p.aroundTemporalID(db.name)
+	if err != nil {
+		return 0, err
 	}
 	err = tx.QueryRow(ctx, `
 		INSERT INTO work_requests (id, workspace_id, created_by, task_type, task_name, task_data, configured_task_data, dynamic_task_data,
@@ -309,13 +309,13 @@ func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err 
 		       pending_at, completed_at, run)
 		OVERRIDING SYSTEM VALUE
 		SELECT n.id, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-		       CASE WHEN $23 <> '' THEN $23 || n.id END, $24, now(), CASE WHEN $24 THEN now() END,
+		       CASE WHEN $23 <> '' THEN $23 || n.id || $25 END, $24, now(), CASE WHEN $24 THEN now() END,
 		       coalesce((SELECT run FROM work_requests WHERE id = $10), 0)
 		  FROM (SELECT nextval(pg_get_serial_sequence('work_requests', 'id')) AS id) n
 		RETURNING id`,
 		p.WorkspaceID, p.CreatedBy, p.TaskType, p.TaskName, orEmpty(p.Data), p.configured, p.dynamic,
 		p.Priority, p.priorityAdjust, p.parent, p.root, p.Template, workflow, reactions, p.Supersedes,
-		notNil(p.provided), notNil(p.required), nullIfEmpty(p.step), p.queue, status, result, output, prefix, p.failed != nil).Scan(&id)
+		notNil(p.provided), notNil(p.required), nullIfEmpty(p.step), p.queue, status, result, output, before, p.failed != nil, after).Scan(&id)
 	if err != nil {
 		return 0, fault(err, "work request")
 	}
@@ -327,11 +327,23 @@ func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err 
 	return id, db.react(ctx, tx, id, p.Reactions.OnCreation)
 }
 
-func temporalPrefix(installation string, t debusine.TaskType) string {
-	if t == debusine.WorkflowTask {
-		return "wf/" + installation + "/"
+// aroundTemporalID is what stands around the number in the id of the execution
+// in Temporal; nothing when the work request has none of its own.
+func (p prepared) aroundTemporalID(installation string) (before, after string, err error) {
+	if p.parent != nil {
+		return "", "", nil
 	}
-	return "wr/" + installation + "/"
+	if p.TaskType != debusine.WorkflowTask {
+		return task.ActivityPrefix(installation), "", nil
+	}
+	var about task.Description
+	if len(p.dynamic) > 0 {
+		if err := json.Unmarshal(p.dynamic, &about); err != nil {
+			return "", "", fmt.Errorf("reading what the workflow is about: %w", err)
+		}
+	}
+	before, after = task.AroundWorkflowID(installation, p.TaskName, about)
+	return before, after, nil
 }
 
 func workflowData(n New) map[string]any {

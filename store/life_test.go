@@ -232,10 +232,10 @@ func TestARetriedWorkflowKeepsWhatSucceeded(t *testing.T) {
 	w.must(err)
 	starts, err := w.Outbox(t.Context(), root, 0)
 	w.must(err)
-	if retried != root || len(starts) != 1 || starts[0].TemporalID != task.WorkflowID("test", root, 1) {
+	if retried != root || len(starts) != 1 || starts[0].TemporalID != task.WorkflowID("test", root, "noop", task.Description{})+"~1" {
 		t.Fatalf("retried %d, outbox %+v", retried, starts)
 	}
-	_, late, err := w.Conclude(t.Context(), task.Conclusion{ID: root, Result: debusine.Failure, Execution: task.WorkflowID("test", root, 0)})
+	_, late, err := w.Conclude(t.Context(), task.Conclusion{ID: root, Result: debusine.Failure, Execution: task.WorkflowID("test", root, "noop", task.Description{})})
 	w.must(err)
 	if late {
 		t.Error("the run before, saying its end again, ended the new one")
@@ -247,6 +247,27 @@ func TestARetriedWorkflowKeepsWhatSucceeded(t *testing.T) {
 	}
 	if again.Children[1].ID == planned.Children[1].ID || again.Children[1].Ended != nil {
 		t.Errorf("what failed is not done again: %+v", again.Children[1])
+	}
+}
+
+// Debian's versions have "~" in them, as the ids of retried runs do.
+func TestTheIdOfARetriedWorkflowKeepsTheVersionInIt(t *testing.T) {
+	w := newWorld(t)
+	about := task.Description{ParameterSummary: "hello_2.10~rc1"}
+	raw, err := json.Marshal(about)
+	w.must(err)
+	root, err := w.Create(t.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: "noop", Dynamic: raw})
+	w.must(err)
+	for _, suffix := range []string{"", "~1", "~2"} {
+		starts, err := w.Outbox(t.Context(), root, 0)
+		w.must(err)
+		if want := task.WorkflowID("test", root, "noop", about) + suffix; len(starts) != 1 || starts[0].TemporalID != want || starts[0].About != about {
+			t.Fatalf("not %s: %+v", want, starts)
+		}
+		_, err = w.Abort(t.Context(), root, w.user)
+		w.must(err)
+		_, err = w.Retry(t.Context(), root, w.user)
+		w.must(err)
 	}
 }
 
@@ -291,7 +312,7 @@ func TestWhatTemporalEndedIsEndedHere(t *testing.T) {
 	w.must(err)
 	w.must(w.EndByDecree(t.Context(), root, "wf/test/another", false, "Temporal says so"))
 	w.wants(root, "running:")
-	w.must(w.EndByDecree(t.Context(), root, task.WorkflowID("test", root, 0), false, "Temporal says so"))
+	w.must(w.EndByDecree(t.Context(), root, task.WorkflowID("test", root, "noop", task.Description{}), false, "Temporal says so"))
 	w.wants(root, "completed:error")
 	w.wants(planned.Children[0].ID, "aborted:")
 	underWay, err := w.UnderWay(t.Context(), 0, -time.Hour, 10)

@@ -89,7 +89,7 @@ func TestABuildIsResolvedTaggedAndQueued(t *testing.T) {
 	id, err := w.sbuild(source, "debian/match:codename=forky", "arm64")
 	w.must(err)
 	want := map[string]any{"input_source_artifact_id": float64(source), "environment_id": float64(environment), "input_extra_binary_artifacts_ids": []any{},
-		"subject": "rust23", "parameter_summary": "rust23_1:1.0-1", "runtime_context": "any:arm64:arm64", "configuration_context": "forky",
+		"subject": "rust23", "parameter_summary": "rust23_1:1.0-1", "runtime_context": "any:arm64:arm64", "configuration_context": "forky", "suite": "forky",
 		"architecture": "arm64", "source": "rust23", "source_version": "1:1.0-1"}
 	if got := w.dynamic(id); !reflect.DeepEqual(got, want) {
 		t.Errorf("dynamic data %v", got)

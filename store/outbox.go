@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"debusine"
+	"debusine/task"
 )
 
 // Start is what Temporal needs to know of a work request that has an execution
@@ -24,16 +25,16 @@ type Start struct {
 	Priority   int
 	Data       json.RawMessage
 	Status     debusine.Status
-	Subject    string
+	About      task.Description // zero when nothing is known
 }
 
 const startColumns = `r.id, r.task_type, r.task_name, r.temporal_id, coalesce(r.temporal_run_id, ''), coalesce(r.queue, ''), s.name, w.name,
-	r.priority_base + r.priority_adjustment, coalesce(r.configured_task_data, r.task_data), r.status, coalesce(r.dynamic_task_data->>'subject', '')`
+	r.priority_base + r.priority_adjustment, coalesce(r.configured_task_data, r.task_data), r.status, coalesce(r.dynamic_task_data, '{}')`
 
 const startTables = ` FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id JOIN scopes s ON s.id = w.scope_id `
 
 func scanStart(row pgx.CollectableRow) (s Start, err error) {
-	return s, row.Scan(&s.ID, &s.TaskType, &s.TaskName, &s.TemporalID, &s.RunID, &s.Queue, &s.Scope, &s.Workspace, &s.Priority, &s.Data, &s.Status, &s.Subject)
+	return s, row.Scan(&s.ID, &s.TaskType, &s.TaskName, &s.TemporalID, &s.RunID, &s.Queue, &s.Scope, &s.Workspace, &s.Priority, &s.Data, &s.Status, &s.About)
 }
 
 // Outbox gives what was committed and not yet started in Temporal: the work

@@ -46,6 +46,7 @@ type Description struct {
 	RuntimeContext       string `json:"runtime_context,omitempty"`
 	ConfigurationContext string `json:"configuration_context,omitempty"`
 	Architecture         string `json:"architecture,omitempty"`
+	Suite                string `json:"suite,omitempty"` // its codename
 	Source               string `json:"source,omitempty"`
 	Version              string `json:"source_version,omitempty"`
 }

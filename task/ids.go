@@ -1,31 +1,56 @@
 package task
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
 
-// WorkflowID is the Temporal id of a root work request's workflow; run counts
-// how often it was retried in place.
-func WorkflowID(installation string, root int64, run int) string {
-	id := fmt.Sprintf("wf/%s/%d", installation, root)
-	if run > 0 {
-		id += fmt.Sprintf("~%d", run)
+// WorkflowID is the Temporal id of a root work request's workflow: the number
+// makes it unique, what follows tells readers of the Web UI's lists what it is
+// about. A retry in place adds "~1", "~2" and so on.
+func WorkflowID(installation string, root int64, name string, about Description) string {
+	before, after := AroundWorkflowID(installation, name, about)
+	return before + strconv.FormatInt(root, 10) + after
+}
+
+// AroundWorkflowID is what stands before and after the number in a WorkflowID,
+// for the database, which alone knows the number.
+func AroundWorkflowID(installation, name string, about Description) (before, after string) {
+	after = "/" + idWord(name)
+	if about.ParameterSummary != "" {
+		after += "/" + idWord(about.ParameterSummary)
 	}
-	return id
+	return "wf/" + installation + "/", after
+}
+
+// longestIDWord bounds what uploaded names add to an id, in bytes; Temporal takes
+// ids of 1000.
+const longestIDWord = 200
+
+// idWord keeps of a text what is plain in an id, in an address and in a query.
+func idWord(text string) string {
+	word := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("+,-.:_~", r) {
+			return r
+		}
+		return '-'
+	}, text)
+	return word[:min(len(word), longestIDWord)]
 }
 
 // ActivityID is the Temporal id of a work request's activity, within a workflow
 // or standing alone.
 func ActivityID(installation string, workRequest int64) string {
-	return fmt.Sprintf("wr/%s/%d", installation, workRequest)
+	return ActivityPrefix(installation) + strconv.FormatInt(workRequest, 10)
 }
+
+// ActivityPrefix is what stands before the number in an ActivityID.
+func ActivityPrefix(installation string) string { return "wr/" + installation + "/" }
 
 // ParseActivityID gives the work request of an activity id of this
 // installation; anything else is not ours.
 func ParseActivityID(installation, id string) (workRequest int64, ok bool) {
-	number, found := strings.CutPrefix(id, "wr/"+installation+"/")
+	number, found := strings.CutPrefix(id, ActivityPrefix(installation))
 	if !found {
 		return 0, false
 	}

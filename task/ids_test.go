@@ -2,6 +2,7 @@ package task
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"debusine"
@@ -9,13 +10,20 @@ import (
 
 func TestIdsNameTheInstallationTheRowAndTheRun(t *testing.T) {
 	for want, got := range map[string]string{
-		"wf/x7k2/12":   WorkflowID("x7k2", 12, 0),
-		"wf/x7k2/12~1": WorkflowID("x7k2", 12, 1),
-		"wr/x7k2/12":   ActivityID("x7k2", 12),
+		"wf/x7k2/12/noop":                         WorkflowID("x7k2", 12, NoopWorkflow, Description{}),
+		"wf/x7k2/12/sbuild/gcc-14_1:14.2.0~rc1+b": WorkflowID("x7k2", 12, SbuildWorkflow, Description{ParameterSummary: "gcc-14_1:14.2.0~rc1+b"}),
+		"wf/x7k2/12/sbuild/a-..-----b-":           WorkflowID("x7k2", 12, SbuildWorkflow, Description{ParameterSummary: "a/../?#% b\u00e9"}),
+		"wr/x7k2/12":                              ActivityID("x7k2", 12),
 	} {
 		if got != want {
 			t.Errorf("%s, not %s", got, want)
 		}
+	}
+}
+
+func TestALongNameMakesNoLongId(t *testing.T) {
+	if id := WorkflowID("x7k2", 12, SbuildWorkflow, Description{ParameterSummary: strings.Repeat("a", 5000)}); len(id) > 300 {
+		t.Errorf("the id has %d bytes", len(id))
 	}
 }
 

@@ -143,5 +143,5 @@ func (d *MmdebstrapData) Describe(map[string][]debusine.Artifact) Description {
 	o, suite := d.BootstrapOptions, d.BootstrapRepositories[0].Suite
 	return Description{Subject: suite, ParameterSummary: suite + " " + o.Architecture,
 		RuntimeContext:       o.Architecture + ":" + o.Variant + ":" + strings.Join(o.ExtraPackages, ","),
-		ConfigurationContext: o.Architecture, Architecture: o.Architecture}
+		ConfigurationContext: o.Architecture, Suite: suite, Architecture: o.Architecture}
 }

@@ -96,7 +96,7 @@ func (d *SbuildData) Describe(found map[string][]debusine.Artifact) Description 
 	}
 	return Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version,
 		RuntimeContext:       strings.Join(d.BuildComponents, "+") + ":" + d.BuildArchitecture + ":" + d.BuildArchitecture,
-		ConfigurationContext: tar.Codename, Architecture: arch, Source: source.Name, Version: source.Version}
+		ConfigurationContext: tar.Codename, Suite: tar.Codename, Architecture: arch, Source: source.Name, Version: source.Version}
 }
 
 func checkArch(field, arch string) error {

@@ -67,7 +67,7 @@ func TestABuildIsDescribedByItsSource(t *testing.T) {
 		d := parsed[*SbuildData](t, "sbuild", strings.Replace(goodBuild, `{"input"`, `{"build_components": `+components+`, "input"`, 1))
 		got := d.Describe(found)
 		if got != (Description{Subject: "rust23", ParameterSummary: "rust23_1:1.0-1", RuntimeContext: want[0], ConfigurationContext: "forky",
-			Architecture: want[1], Source: "rust23", Version: "1:1.0-1"}) {
+			Architecture: want[1], Suite: "forky", Source: "rust23", Version: "1:1.0-1"}) {
 			t.Errorf("%s: %+v", components, got)
 		}
 	}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -125,7 +126,7 @@ func OnWorker(ctx workflow.Context, start WorkflowStart, c Child) Future[Outcome
 	t := Task[WorkRequest, Outcome]{Name: c.Task}
 	return t.Do(ctx, workflow.ActivityOptions{
 		TaskQueue: c.Queue, ActivityID: ActivityID(start.Installation, c.ID), StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat,
-		RetryPolicy: retry, WaitForCancellation: true, Summary: c.Summary,
+		RetryPolicy: retry, WaitForCancellation: true, Summary: fmt.Sprintf("%s (work request %d)", Plain(c.Summary), c.ID),
 		Priority: temporal.Priority{PriorityKey: PriorityKey(start.Priority), FairnessKey: start.Workspace},
 	}, WorkRequest{c.ID})
 }

@@ -150,6 +150,16 @@ func (w *Words) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// Describe names what is made: "debian:bookworm,trixie" on "amd64,arm64".
+func (d *UpdateEnvironmentsData) Describe() Description {
+	var suites, arches []string
+	for _, t := range d.Targets {
+		suites, arches = append(suites, t.Codenames...), append(arches, t.Architectures...)
+	}
+	suite := strings.Join(tagSet(suites), ",")
+	return Description{Subject: suite, ParameterSummary: d.Vendor + ":" + suite, Suite: suite, Architecture: strings.Join(tagSet(arches), ",")}
+}
+
 func (d *UpdateEnvironmentsData) check() error {
 	if !codenameWord.MatchString(d.Vendor) {
 		return debusine.Invalid{What: "vendor must be a distribution's name", Hint: "for example debian", Per: map[string]string{"vendor": "malformed"}}

@@ -31,22 +31,17 @@ func Register(r worker.WorkflowRegistry) {
 	}
 }
 
-// Search attributes that the Temporal Web UI shows; the stack registers them.
-var (
-	attributeSource       = temporal.NewSearchAttributeKeyKeyword("Source")
-	attributeVersion      = temporal.NewSearchAttributeKeyKeyword("Version")
-	attributeArchitecture = temporal.NewSearchAttributeKeyKeywordList("Architecture")
-	attributeSuite        = temporal.NewSearchAttributeKeyKeyword("Suite")
-	attributeResult       = temporal.NewSearchAttributeKeyKeyword("Result")
-)
-
 // runStory is the frame of every workflow: it runs the story and records how it
 // ended. A fault, such as a missing environment, ends the work request with an
-// error and its words; cancellation leaves the record to who aborted.
-func runStory(ctx workflow.Context, start task.WorkflowStart, story func(workflow.Context) (debusine.Result, debusine.OutputData, error)) (task.Outcome, error) {
-	result, output, err := story(ctx)
+// error and its words; cancellation leaves the record to who aborted. The board
+// shows in the Web UI how it goes.
+func runStory(ctx workflow.Context, start task.WorkflowStart, about string, story func(workflow.Context, *board) (debusine.Result, debusine.OutputData, error)) (task.Outcome, error) {
+	b := &board{root: start.ID, about: about}
+	b.show(ctx)
+	result, output, err := story(ctx, b)
 	if err != nil {
 		if temporal.IsCanceledError(err) || ctx.Err() != nil {
+			b.finish(ctx, "aborted")
 			return task.Outcome{}, workflow.ErrCanceled
 		}
 		message, ours := faultOf(err)
@@ -56,7 +51,8 @@ func runStory(ctx workflow.Context, start task.WorkflowStart, story func(workflo
 		result = debusine.Error
 		output.Errors = append(output.Errors, debusine.TaskError{Message: message, Code: "orchestrator-failed"})
 	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attributeResult.ValueSet(string(result))); err != nil {
+	b.finish(ctx, verdict(result, output))
+	if err := workflow.UpsertTypedSearchAttributes(ctx, task.ResultAttribute(result)); err != nil {
 		return task.Outcome{}, err
 	}
 	return task.Conclude.OnServer(ctx, task.Conclusion{ID: start.ID, Result: result, Output: output})
@@ -76,9 +72,11 @@ func faultOf(err error) (message string, ours bool) {
 const window = 100
 
 // runChildren does the planned children, at most window at once, and gives
-// their outcomes in order. What has ended already is not done again.
-func runChildren(ctx workflow.Context, start task.WorkflowStart, children []task.Child) ([]task.Outcome, error) {
+// their outcomes in order. What has ended already is not done again. The board
+// shows each as it ends.
+func runChildren(ctx workflow.Context, start task.WorkflowStart, b *board, children []task.Child) ([]task.Outcome, error) {
 	outcomes := make([]task.Outcome, len(children))
+	b.children, b.outcomes = children, outcomes
 	selector := workflow.NewSelector(ctx)
 	var failed error
 	open := 0
@@ -95,9 +93,11 @@ func runChildren(ctx workflow.Context, start task.WorkflowStart, children []task
 			if err := f.Get(ctx, &outcomes[i]); err != nil && failed == nil {
 				failed = err
 			}
+			b.show(ctx)
 		})
 		open++
 	}
+	b.show(ctx)
 	for ; open > 0; open-- {
 		selector.Select(ctx)
 	}

@@ -14,11 +14,12 @@ import (
 // UpdateEnvironments makes build environments anew and puts them into the
 // vendor's collection (spec §4.9).
 func UpdateEnvironments(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
-	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+	return runStory(ctx, start, "Making build environments", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
 		var data task.UpdateEnvironmentsData
 		if err := read(start, &data); err != nil {
 			return "", debusine.OutputData{}, err
 		}
+		b.about = "Making build environments of " + data.Describe().ParameterSummary
 		steps, err := environmentSteps(data)
 		if err != nil {
 			return "", debusine.OutputData{}, err
@@ -27,7 +28,7 @@ func UpdateEnvironments(ctx workflow.Context, start task.WorkflowStart) (task.Ou
 		if err != nil {
 			return "", debusine.OutputData{}, err
 		}
-		outcomes, err := runChildren(ctx, start, planned.Children)
+		outcomes, err := runChildren(ctx, start, b, planned.Children)
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
 }
@@ -81,7 +82,7 @@ func orOne(words []string) []string {
 
 // Noop asks for some noops and waits for them: it measures the machinery.
 func Noop(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
-	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+	return runStory(ctx, start, "Doing nothing", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
 		var data task.NoopWorkflowData
 		if err := read(start, &data); err != nil || data.Children == 0 {
 			return debusine.Success, debusine.OutputData{}, err
@@ -92,13 +93,13 @@ func Noop(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) 
 		}
 		req := task.PlanRequest{Parent: start.ID}
 		for i := range data.Children {
-			req.Steps = append(req.Steps, task.Step{Name: fmt.Sprintf("noop-%d", i), TaskName: "noop", Data: raw, Display: "Nothing"})
+			req.Steps = append(req.Steps, task.Step{Name: fmt.Sprintf("noop-%d", i), TaskName: "noop", Data: raw, Display: fmt.Sprintf("Noop %d of %d", i+1, data.Children)})
 		}
 		planned, err := task.Plan.OnServer(ctx, req)
 		if err != nil {
 			return "", debusine.OutputData{}, err
 		}
-		outcomes, err := runChildren(ctx, start, planned.Children)
+		outcomes, err := runChildren(ctx, start, b, planned.Children)
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
 }

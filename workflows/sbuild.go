@@ -16,7 +16,8 @@ import (
 // that the package is for, "all" by itself, in parallel (spec §4.1).
 func Sbuild(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
 	s := &sbuild{start: start}
-	return runStory(ctx, start, func(ctx workflow.Context) (debusine.Result, debusine.OutputData, error) {
+	return runStory(ctx, start, "Building a source package", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
+		s.board = b
 		if err := s.prepare(ctx); err != nil {
 			return "", s.output, err
 		}
@@ -30,6 +31,7 @@ type sbuild struct {
 	data   task.SbuildWorkflowData
 	source task.Source
 	output debusine.OutputData
+	board  *board
 }
 
 // prepare learns what is to be decided upon.
@@ -41,17 +43,18 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return workflow.UpsertTypedSearchAttributes(ctx, attributeSource.ValueSet(s.source.Name), attributeVersion.ValueSet(s.source.Version),
-		attributeSuite.ValueSet(s.data.Codename()))
+	s.board.about = fmt.Sprintf("Building %s %s for %s", s.source.Name, s.source.Version, s.data.TargetDistribution)
+	about := task.Description{Source: s.source.Name, Version: s.source.Version, Suite: s.data.Codename()}
+	return workflow.UpsertTypedSearchAttributes(ctx, about.Attributes()...)
 }
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	build, dropped := ArchesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
-	s.output.Dropped = dropped
+	s.output.Dropped, s.board.left = dropped, dropped
 	if len(build) == 0 {
 		return "", fault("no architecture is left to build on: " + Reasons(dropped))
 	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attributeArchitecture.ValueSet(build)); err != nil {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, task.ArchitectureAttribute(build)); err != nil {
 		return "", err
 	}
 	steps, err := s.steps(build)
@@ -62,7 +65,7 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	if err != nil {
 		return "", err
 	}
-	outcomes, err := runChildren(ctx, s.start, planned.Children)
+	outcomes, err := runChildren(ctx, s.start, s.board, planned.Children)
 	return summarize(outcomes), err
 }
 

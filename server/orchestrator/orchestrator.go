@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -82,22 +83,32 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 	if err != nil {
 		return fmt.Errorf("workflow %s: %w", n.TaskName, err)
 	}
-	sbuild, ok := data.(*task.SbuildWorkflowData)
-	if !ok {
-		return nil
+	var about task.Description
+	switch data := data.(type) {
+	case *task.SbuildWorkflowData:
+		about, err = o.validateSbuild(ctx, n, data)
+	case *task.UpdateEnvironmentsData:
+		about = data.Describe()
 	}
-	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Data)
 	if err != nil {
 		return err
 	}
+	n.Dynamic, err = json.Marshal(about)
+	return err
+}
+
+func (o *Orchestrator) validateSbuild(ctx context.Context, n *store.New, sbuild *task.SbuildWorkflowData) (about task.Description, err error) {
+	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Data)
+	if err != nil {
+		return about, err
+	}
 	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
 	if len(build) == 0 {
-		return debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
+		return about, debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
 			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + " debian:environments"}
 	}
-	n.Dynamic, err = json.Marshal(task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version,
-		ConfigurationContext: sbuild.Codename(), Source: source.Name, Version: source.Version})
-	return err
+	return task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: sbuild.Codename(),
+		Source: source.Name, Version: source.Version, Suite: sbuild.Codename(), Architecture: strings.Join(build, ",")}, nil
 }
 
 // startSoon starts what was just committed. The caller's own cancellation does
@@ -127,7 +138,7 @@ func (o *Orchestrator) startOutbox(ctx context.Context, id int64, age time.Durat
 		if err := o.db.MarkStarted(ctx, s.ID, run); err != nil {
 			return fmt.Errorf("marking work request %d: %w", s.ID, err)
 		}
-		o.log.Info("work request", "to", transition(s), "id", s.ID, "task", s.TaskName, "source", s.Subject, "queue", s.Queue, "temporal", s.TemporalID)
+		o.log.Info("work request", "to", transition(s), "id", s.ID, "task", s.TaskName, "source", s.About.Subject, "queue", s.Queue, "temporal", s.TemporalID)
 	}
 	return nil
 }
@@ -160,7 +171,7 @@ func (o *Orchestrator) startActivity(ctx context.Context, s store.Start) (string
 		ActivityIDConflictPolicy: enumspb.ACTIVITY_ID_CONFLICT_POLICY_USE_EXISTING,
 		ActivityIDReusePolicy:    enumspb.ACTIVITY_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
-		TypedSearchAttributes:    attributes(s), Summary: summary(s),
+		TypedSearchAttributes:    attributes(s), Summary: summary(s), StaticDetails: details(s),
 	}, s.TaskName, task.WorkRequest{ID: s.ID})
 	if err != nil {
 		return "", err
@@ -174,28 +185,12 @@ func (o *Orchestrator) startWorkflow(ctx context.Context, s store.Start) (string
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
-		TypedSearchAttributes:    attributes(s), StaticSummary: summary(s),
+		TypedSearchAttributes:    attributes(s), StaticSummary: summary(s), StaticDetails: details(s),
 	}, s.TaskName, task.WorkflowStart{ID: s.ID, Installation: o.db.Installation(), Scope: s.Scope, Workspace: s.Workspace, Priority: s.Priority, Data: s.Data})
 	if err != nil {
 		return "", err
 	}
 	return run.GetRunID(), nil
-}
-
-func summary(s store.Start) string {
-	text := fmt.Sprintf("%s, work request %d", s.TaskName, s.ID)
-	if s.Subject != "" {
-		text = s.TaskName + " " + s.Subject + fmt.Sprintf(", work request %d", s.ID)
-	}
-	return text
-}
-
-func attributes(s store.Start) temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(
-		temporal.NewSearchAttributeKeyKeyword("Scope").ValueSet(s.Scope),
-		temporal.NewSearchAttributeKeyKeyword("Workspace").ValueSet(s.Workspace),
-		temporal.NewSearchAttributeKeyInt64("WorkRequest").ValueSet(s.ID),
-	)
 }
 
 // Abort ends a work request and what is below it, and tells Temporal.

@@ -1,0 +1,97 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"debusine"
+	"debusine/task"
+)
+
+// board is what the Web UI shows of a workflow as it stands ("current details"),
+// in Temporal's Markdown. Showing it makes no command: it may change freely.
+type board struct {
+	root     int64
+	about    string // "Building hello 2.10-3 for debian:trixie"
+	children []task.Child
+	outcomes []task.Outcome
+	left     []debusine.DroppedArchitecture
+	end      string // how it ended
+}
+
+// longestBoard is how many children are listed; a person reads no more.
+const longestBoard = 50
+
+func (b *board) show(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, b.String()) }
+
+// finish shows how it ended.
+func (b *board) finish(ctx workflow.Context, end string) {
+	b.end = end
+	b.show(ctx)
+}
+
+// verdict is the result, with the words of what went wrong in the workflow itself.
+func verdict(r debusine.Result, output debusine.OutputData) string {
+	text := string(r)
+	for _, e := range output.Errors {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+// String is the text of the board.
+func (b *board) String() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "**%s**\n", task.Plain(b.about))
+	if len(b.children) > 0 {
+		fmt.Fprintf(&text, "\n%s\n\n", b.count())
+	} else {
+		text.WriteString("\n")
+	}
+	for i, c := range b.children {
+		if i == longestBoard {
+			fmt.Fprintf(&text, "- and %d more: `debusine work-request list --parent %d`\n", len(b.children)-i, b.root)
+			break
+		}
+		fmt.Fprintf(&text, "- %s: **%s** (work request %d)\n", task.Plain(c.Summary), standing(c, b.outcomes[i]), c.ID)
+	}
+	for _, d := range b.left {
+		fmt.Fprintf(&text, "- left out %s: %s\n", task.Plain(d.Architecture), task.Plain(d.Reason))
+	}
+	if b.end != "" {
+		fmt.Fprintf(&text, "\nResult: **%s**\n", task.Plain(b.end))
+	}
+	return text.String()
+}
+
+// count sums up the children: "2 of 3 ended, 1 of them without success".
+func (b *board) count() string {
+	ended, bad := 0, 0
+	for _, o := range b.outcomes {
+		if o.Status == "" {
+			continue
+		}
+		ended++
+		if !o.Succeeded() {
+			bad++
+		}
+	}
+	text := fmt.Sprintf("%d of %d ended", ended, len(b.children))
+	if bad > 0 {
+		text += fmt.Sprintf(", %d of them without success", bad)
+	}
+	return text
+}
+
+// standing is how a child stands, as far as its workflow knows.
+func standing(c task.Child, o task.Outcome) string {
+	switch o.Status {
+	case "":
+		return "asked for on queue " + task.Plain(c.Queue)
+	case debusine.Completed:
+		return string(o.Result)
+	}
+	return string(o.Status)
+}
