@@ -123,6 +123,17 @@ type OutputData struct {
 	SkipReason        string             `json:"skip_reason,omitempty"`
 	// Dropped lists architectures that a workflow left out, with the reason.
 	Dropped []DroppedArchitecture `json:"dropped_architectures,omitempty"`
+	// Command is how the command of a task ended that runs one.
+	Command *CommandEnd `json:"command,omitempty"`
+}
+
+// CommandEnd is how a task's command ended, for who sorts failures. Beyond
+// Debusine's own output data.
+type CommandEnd struct {
+	ExitCode  int    `json:"exit_code"`            // 128 + the signal that ended it
+	FailStage string `json:"fail_stage,omitempty"` // sbuild's word: "build", "install-deps", "unpack" …
+	Limit     string `json:"limit,omitempty"`      // that struck: "time", "disk" …
+	LeftOut   int64  `json:"left_out,omitempty"`   // bytes that the log lacks, which was too long
 }
 
 // DroppedArchitecture is one that was requested and is not built.
@@ -137,7 +148,9 @@ type RuntimeStatistics struct {
 	DurationSetup    int64 `json:"duration_setup,omitempty"`
 	DurationRun      int64 `json:"duration_run,omitempty"`
 	DurationTeardown int64 `json:"duration_teardown,omitempty"`
-	CPUTime          int64 `json:"cpu_time,omitempty"`
+	CPUTime          int64 `json:"cpu_time,omitempty"`        // user and system
+	CPUTimeUser      int64 `json:"cpu_time_user,omitempty"`   // ours, as the next
+	CPUTimeSystem    int64 `json:"cpu_time_system,omitempty"` // not Debusine's
 	DiskSpace        int64 `json:"disk_space,omitempty"`
 	Memory           int64 `json:"memory,omitempty"`
 	AvailableDisk    int64 `json:"available_disk_space,omitempty"`

@@ -92,6 +92,42 @@ func TestFullDiskIsTheMachinesError(t *testing.T) {
 	}
 }
 
+func TestEndOfALogIsKeptThroughAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small disk")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(disk, unix.MNT_DETACH)
+	o, err := createOutput(filepath.Join(disk, "log"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Write([]byte("begun\n"))
+	filler := filepath.Join(disk, "filler")
+	_ = os.WriteFile(filler, make([]byte, 2<<20), 0o644)
+	for range 3000 {
+		if n, err := o.Write([]byte(strings.Repeat("x", 99) + "\n")); n != 100 || err != nil {
+			t.Fatalf("the command would be blocked: %d, %v", n, err)
+		}
+	}
+	if err := os.Remove(filler); err != nil { // as what a job made goes with it
+		t.Fatal(err)
+	}
+	o.Write([]byte("Status: attempted\n"))
+	leftOut, err := o.finish()
+	if err != nil || leftOut == 0 {
+		t.Fatalf("%d bytes left out, %v", leftOut, err)
+	}
+	text, err := os.ReadFile(filepath.Join(disk, "log"))
+	if err != nil || !strings.HasPrefix(string(text), "begun\n") || !strings.HasSuffix(string(text), "x\nStatus: attempted\n") ||
+		!strings.Contains(string(text), "[debusine: the disk was full; ") {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}
+
 func TestSubordinateIDs(t *testing.T) {
 	tests := []struct {
 		name, file string

@@ -1,9 +1,11 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // tailSize is how much of an output's end is kept beyond its limit.
@@ -21,6 +23,7 @@ type output struct {
 	beyond  int64 // bytes that came after the limit
 	ring    []byte
 	next    int
+	full    bool  // the disk was, at the limit
 	err     error // the first failure to write
 }
 
@@ -39,10 +42,14 @@ func createOutput(path string, limit int64, tap io.Writer) (*output, error) {
 // Write takes all of p; failures show in finish.
 func (o *output) Write(p []byte) (int, error) {
 	size := len(p)
-	if fits := o.limit - o.written; fits > 0 {
-		head := p[:min(int64(len(p)), fits)]
-		o.put(head)
-		p = p[len(head):]
+	if fits := o.limit - o.written; fits > 0 && o.err == nil {
+		n := o.put(p[:min(int64(len(p)), fits)])
+		p = p[n:]
+		if errors.Is(o.err, syscall.ENOSPC) {
+			// The command has filled the disk. What it ends with is kept until
+			// it is gone, and with it what it has written.
+			o.limit, o.full, o.err = o.written, true, nil
+		}
 	}
 	o.beyond += int64(len(p))
 	for len(p) > 0 {
@@ -55,15 +62,25 @@ func (o *output) Write(p []byte) (int, error) {
 	return size, nil
 }
 
-func (o *output) put(p []byte) {
-	o.written += int64(len(p))
-	if _, err := o.file.Write(p); err != nil && o.err == nil {
+// put says how many bytes were written.
+func (o *output) put(p []byte) int {
+	n, err := o.file.Write(p)
+	o.written += int64(n)
+	if err != nil && o.err == nil {
 		o.err = fmt.Errorf("writing the log of the command: %w", err)
 	}
 	if o.tap != nil {
 		// Who looks on must not stop the build.
-		_, _ = o.tap.Write(p)
+		_, _ = o.tap.Write(p[:n])
 	}
+	return n
+}
+
+func (o *output) mark(leftOut int64) []byte {
+	if o.full {
+		return fmt.Appendf(nil, "\n[debusine: the disk was full; %d bytes are left out here]\n", leftOut)
+	}
+	return fmt.Appendf(nil, "\n[debusine: the output is longer than %d bytes; %d bytes are left out here]\n", o.limit, leftOut)
 }
 
 // finish writes the mark and the end, and says how many bytes were left out.
@@ -71,7 +88,7 @@ func (o *output) finish() (leftOut int64, err error) {
 	switch {
 	case o.beyond > tailSize:
 		leftOut = o.beyond - tailSize
-		o.put(fmt.Appendf(nil, "\n[debusine: the output is longer than %d bytes; %d bytes are left out here]\n", o.limit, leftOut))
+		o.put(o.mark(leftOut))
 		o.put(o.ring[o.next:])
 		o.put(o.ring[:o.next])
 	case o.beyond > 0:

@@ -36,6 +36,11 @@ type attempt struct {
 	stages strings.Builder // what went wrong, for who debugs the worker
 	debug  map[string]string
 	atEnd  []func() // set in setup
+	space  space    // for the command, while it ran
+
+	// Set in teardown, by who knows.
+	stage     string // in which the command failed
+	leastDisk int64  // bytes that the work is known to have taken
 }
 
 // keepingTime is how long a log that the server may still want is offered
@@ -80,8 +85,7 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 		return a.broken(ctx, w, "running the command", err)
 	}
 	over := time.Now()
-	stats.DurationRun, stats.CPUTime = whole(over.Sub(ready)), whole(result.CPU)
-	stats.Memory, stats.DiskSpace = result.MaxRSS, result.Disk
+	stats.DurationRun = whole(over.Sub(ready))
 
 	outcome, err := a.judge(ctx, w, result)
 	flush()
@@ -96,11 +100,28 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 		a.uploadDebug(ctx, w)
 	}
 	end := time.Now()
+	a.account(&stats, result)
 	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
 	a.machineSize(&stats)
 	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", outcome,
 		"setup", ready.Sub(start), "run", over.Sub(ready), "teardown", end.Sub(over))
-	return Outcome{Result: outcome, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors}}, nil
+	return Outcome{Result: outcome, OutputData: debusine.OutputData{
+		RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result)}}, nil
+}
+
+// account fills in what the command took.
+func (a *attempt) account(stats *debusine.RuntimeStatistics, ran executor.Result) {
+	stats.CPUTime = whole(ran.CPU)
+	stats.Memory, stats.DiskSpace = ran.MaxRSS, max(ran.Disk, a.leastDisk)
+}
+
+// commandEnd says how the command ended.
+func (a *attempt) commandEnd(ran executor.Result) *debusine.CommandEnd {
+	end := &debusine.CommandEnd{ExitCode: ran.ExitCode, FailStage: a.stage, LeftOut: ran.LeftOut}
+	if ran.TimedOut {
+		end.Limit = "time"
+	}
+	return end
 }
 
 // run runs the command with its log streamed. flush waits until the server
@@ -113,7 +134,9 @@ func (a *attempt) run(ctx context.Context, c executor.Command, limit time.Durati
 	c.Limit = limit
 	live := follow(context.WithoutCancel(ctx), a.server, c.Output, a.log)
 	c.Tap = live
+	watched := watchSpace(a.folder.Path)
 	result, err := a.machine.Run(ctx, c)
+	a.space = watched()
 	flushed := make(chan struct{})
 	go func() { defer close(flushed); live.finish() }()
 	if result.TimedOut {
@@ -199,10 +222,7 @@ func (a *attempt) list(dir string) {
 
 // machineSize adds what the machine has, so that statistics can be compared.
 func (a *attempt) machineSize(stats *debusine.RuntimeStatistics) {
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(a.machine.Dir(), &disk); err == nil {
-		stats.AvailableDisk = int64(disk.Bavail) * disk.Bsize
-	}
+	stats.AvailableDisk = freeSpace(a.machine.Dir())
 	var memory syscall.Sysinfo_t
 	if err := syscall.Sysinfo(&memory); err == nil {
 		stats.AvailableMemory = int64(memory.Totalram) * int64(memory.Unit)

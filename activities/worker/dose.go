@@ -62,26 +62,69 @@ func parseDose(text string) map[string]any {
 	return report
 }
 
-// unsatisfied lists the dependencies that nothing provides, for people.
+// unsatisfied says for people what dose3 found: dependencies that nothing
+// provides, with who has them where that is not the source package itself, and
+// conflicts between packages that are all needed.
 func unsatisfied(report map[string]any) []string {
 	var found []string
-	var walk func(any)
-	walk = func(node any) {
-		switch node := node.(type) {
-		case map[string]any:
-			for key, value := range node {
-				if text, ok := value.(string); ok && key == "unsat-dependency" && len(text) < 200 && !slices.Contains(found, text) {
-					found = append(found, text)
-				}
-				walk(value)
-			}
-		case []any:
-			for _, value := range node {
-				walk(value)
-			}
+	add := func(text string) {
+		if text = clip([]byte(text)); text != "" && !slices.Contains(found, text) {
+			found = append(found, text)
 		}
 	}
-	walk(report)
+	each(report, func(node map[string]any) {
+		if missing, ok := node["missing"].(map[string]any); ok {
+			pkg, _ := missing["pkg"].(map[string]any)
+			if what := word(pkg, "unsat-dependency"); what != "" {
+				add(needing(word(pkg, "package")) + what + ", which nothing provides")
+			}
+		}
+		if conflict, ok := node["conflict"].(map[string]any); ok {
+			one, _ := conflict["pkg1"].(map[string]any)
+			other, _ := conflict["pkg2"].(map[string]any)
+			if word(one, "package") != "" && word(other, "package") != "" {
+				add(word(one, "package") + " and " + word(other, "package") + ", which conflict")
+			}
+		}
+	})
 	slices.Sort(found)
-	return found[:min(len(found), 10)]
+	return found
+}
+
+// needing names who has a dependency, unless it is sbuild's own package that
+// stands for the source package.
+func needing(who string) string {
+	if who == "" || strings.HasPrefix(who, "sbuild-build-depends-") {
+		return ""
+	}
+	return who + " needs "
+}
+
+// word is a text of the report without the architecture that dose3 adds.
+func word(node map[string]any, name string) string {
+	text, _ := node[name].(string)
+	alternatives := strings.Split(text, " | ")
+	for i, one := range alternatives {
+		relation, version, found := strings.Cut(one, " ")
+		relation, _, _ = strings.Cut(relation, ":")
+		if alternatives[i] = relation; found {
+			alternatives[i] += " " + version
+		}
+	}
+	return strings.Join(alternatives, " | ")
+}
+
+// each visits all objects of what JSON can hold.
+func each(node any, visit func(map[string]any)) {
+	switch node := node.(type) {
+	case map[string]any:
+		visit(node)
+		for _, value := range node {
+			each(value, visit)
+		}
+	case []any:
+		for _, value := range node {
+			each(value, visit)
+		}
+	}
 }

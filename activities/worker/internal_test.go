@@ -19,42 +19,9 @@ import (
 
 	"debusine"
 	"debusine/api"
-	"debusine/executor"
 	"debusine/executor/executortest"
 	"debusine/task"
 )
-
-func TestVerdictOfABuildLog(t *testing.T) {
-	tests := []struct {
-		name, log     string
-		exit          int
-		status, stage string
-		explained     string
-	}{
-		{"a success", "x\nStatus: successful\nVersion: 1\n", 0, "successful", "", "exit code"},
-		{"a failure with its stage", "Fail-Stage: build\nStatus: attempted\n", 2, "attempted", "build", `status "attempted", in stage build`},
-		{"a skip", "Status: skipped\n", 0, "skipped", "", `"skipped"`},
-		{"the last line counts, not what the build printed", "Status: successful\nStatus: failed\n", 1, "failed", "", `"failed"`},
-		{"an empty log", "", 0, "", "", "no line"},
-		{"a line that only begins so", " Status: successful\nSome-Status: successful\n", 0, "", "", "no line"},
-		{"bytes that are not UTF-8", "caf\xe9\xff\x00\nStatus: succ\xe9ssful\r\n", 0, "succ?ssful", "", "succ?ssful"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "log")
-			if err := os.WriteFile(path, []byte(strings.Repeat("\xfe long line\n", 20000)+test.log), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			v, err := readVerdict(path)
-			if err != nil || v.status != test.status || v.failStage != test.stage {
-				t.Errorf("got %+v, %v", v, err)
-			}
-			if why := v.explain(executor.Result{ExitCode: test.exit}); !strings.Contains(why[0].Message, test.explained) {
-				t.Errorf("explained as %q", why[0].Message)
-			}
-		})
-	}
-}
 
 // newAttempt is one with a folder in which "a build" can leave things.
 func newAttempt(t *testing.T) (a *attempt, build string) {

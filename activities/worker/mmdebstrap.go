@@ -134,7 +134,7 @@ func (a *attempt) fetchURL(ctx context.Context, url, name, sha256 string) (strin
 	if !ran.Succeeded() {
 		said, _ := os.ReadFile(log)
 		a.debug[filepath.Base(log)] = log
-		return "", unusablef("%s cannot be fetched: %s", url, clean(said[max(0, len(said)-100):]))
+		return "", unusablef("%s cannot be fetched: %s", url, clip(said[max(0, len(said)-100):]))
 	}
 	return to, nil
 }

@@ -2,6 +2,8 @@ package workeract_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,23 +64,42 @@ func withData(a api.Artifact, data string) api.Artifact {
 	return a
 }
 
-func TestChrootThatIsNoneIsAFailureWithItsLog(t *testing.T) {
+func TestChrootThatIsNoneIsAnErrorWithItsLog(t *testing.T) {
 	s := newShelf(t)
-	s.put(t, "debusine:test", object{}, map[string]string{"hello_1.dsc": "x"})
-	s.put(t, "debusine:test", object{}, map[string]string{"system.tar": "x"})
-	s.artifacts[1] = withData(s.artifacts[1], `{"name":"hello","version":"1"}`)
-	s.artifacts[2] = withData(s.artifacts[2], `{"codename":"trixie"}`)
-	outcome, err := newDoer(t).Do(t.Context(), job(t, "sbuild",
-		object{"input": object{"source_artifact": 1}, "build_architecture": "amd64", "environment": "trixie"},
-		object{"input_source_artifact_id": 1, "environment_id": 2}), s)
-	if err != nil || outcome.Result != debusine.Failure {
+	source := s.source(t, nil, nil)
+	tar := s.put(t, "debusine:test", object{}, map[string]string{"system.tar": "x"})
+	s.artifacts[tar] = withData(s.artifacts[tar], `{"codename":"trixie"}`)
+	outcome, err := newDoer(t).Do(t.Context(), sbuildJob(t, source.ID, tar), s)
+	if err != nil || outcome.Result != debusine.Error || codesOf(outcome) != "environment-failed" {
 		t.Fatalf("got %+v, %v", outcome, err)
 	}
 	logs := s.all("debian:package-build-log")
 	if len(logs) != 1 || s.text(t, logs[0]) == "" || string(s.log) != s.text(t, logs[0]) {
 		t.Errorf("%d logs, live %q", len(logs), s.log)
 	}
+	if end := outcome.OutputData.Command; end == nil || end.FailStage != "create-session" || end.ExitCode == 0 {
+		t.Errorf("the command ended with %+v", end)
+	}
 	t.Logf("%s\n%+v", s.log, outcome.OutputData.Errors)
+}
+
+func TestSourceThatIsNotWhatItSaysIsAFailureWithItsLog(t *testing.T) {
+	s := newShelf(t)
+	source := s.source(t, nil, func(dir string) {
+		if err := os.WriteFile(filepath.Join(dir, "tiny_1.0.tar.xz"), []byte("other"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	})
+	tar := s.put(t, "debusine:test", object{}, map[string]string{"system.tar": "x"})
+	s.artifacts[tar] = withData(s.artifacts[tar], `{"codename":"trixie"}`)
+	outcome, err := newDoer(t).Do(t.Context(), sbuildJob(t, source.ID, tar), s)
+	if err != nil || outcome.Result != debusine.Failure || codesOf(outcome) != "bad-source" {
+		t.Fatalf("got %+v, %v", outcome, err)
+	}
+	logs := s.all("debian:package-build-log")
+	if len(logs) != 1 || s.text(t, logs[0]) != "E: "+outcome.OutputData.Errors[0].Message+"\n" || string(s.log) != s.text(t, logs[0]) {
+		t.Errorf("%d logs, live %q", len(logs), s.log)
+	}
 }
 
 func TestMirrorThatIsNoneIsAnErrorNotALoss(t *testing.T) {

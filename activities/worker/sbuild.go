@@ -30,6 +30,7 @@ type sbuild struct {
 	tarball    string
 	codename   string
 	buildFiles string // where sbuild puts what it built
+	refused    string // why the source is not even given to sbuild
 }
 
 // sbuildInputs are what the lookups of the task came to.
@@ -61,6 +62,14 @@ func (s *sbuild) setup(ctx context.Context, a *attempt) (executor.Command, error
 	group.Go(func() error { return s.fetchEnvironment(fetching, a, in.Environment) })
 	if err := group.Wait(); err != nil {
 		return executor.Command{}, err
+	}
+	reason, err := s.checkSource()
+	if err != nil {
+		return executor.Command{}, err
+	}
+	if s.refused = reason; reason != "" {
+		// The log of such a build is this sentence.
+		return executor.Command{Argv: []string{"printf", "%s\n", "E: " + reason}}, nil
 	}
 	return s.command(a)
 }
@@ -195,15 +204,18 @@ func aptProxy(url string) string {
 
 // teardown uploads the log, whatever it says; packages only of a success.
 func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
-	verdict, err := readVerdict(a.logPath())
+	verdict, err := s.judge(a, ran)
 	if err != nil {
 		return "", err
 	}
+	a.stage, a.leastDisk = verdict.summary.stage(), verdict.summary.number("Build-Space")*1024
 	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a, verdict.dose) })
-	if !ran.Succeeded() || !verdict.successful() {
-		a.errors = append(a.errors, verdict.explain(ran)...)
+	if verdict.result != debusine.Success {
+		if verdict.reason != "" {
+			a.errors = append(a.errors, debusine.TaskError{Message: verdict.reason, Code: verdict.code})
+		}
 		_, err := log()
-		return debusine.Failure, err
+		return verdict.result, err
 	}
 	err = s.uploadBuilt(ctx, a, log)
 	_, failed := log()
@@ -218,6 +230,17 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		return "", err
 	}
 	return debusine.Success, nil
+}
+
+func (s *sbuild) judge(a *attempt, ran executor.Result) (verdict, error) {
+	if s.refused != "" {
+		return verdict{result: debusine.Failure, reason: s.refused, code: "bad-source"}, nil
+	}
+	v, err := readVerdict(a.logPath(), ran)
+	if !ran.TimedOut {
+		v.judgeSpace(a.space, ran)
+	}
+	return v, err
 }
 
 // inBackground starts f; the function that it gives waits for the answer.

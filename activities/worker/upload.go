@@ -52,6 +52,9 @@ func (s *sbuild) uploadBuilt(ctx context.Context, a *attempt, log func() (int64,
 	if err != nil {
 		return err
 	}
+	if err := s.isOurs(b, debs); err != nil {
+		return err
+	}
 	packages, err := a.uploadPackages(ctx, b, debs)
 	if err != nil {
 		return err
@@ -75,6 +78,35 @@ func (s *sbuild) uploadBuilt(ctx context.Context, a *attempt, log func() (int64,
 			relation{upload, id, "extends"}, relation{upload, id, "relates-to"})
 	}
 	return a.relate(ctx, relations)
+}
+
+// isOurs refuses packages that say that they come of another source package,
+// or are for another machine: a build can write what it likes, and what it
+// leaves goes where packages of that name are expected.
+func (s *sbuild) isOurs(b *built, debs map[string]*debian.Deb) error {
+	version, err := debian.ParseVersion(s.version)
+	if err != nil {
+		return unusablef("artifact %d: %v", s.source.ID, err)
+	}
+	same := func(what, name string, v debian.Version) error {
+		if name != s.name || v.Compare(version) != 0 {
+			return unusablef("%s says that it was built from %s %s, but the source package is %s %s", what, name, v, s.name, s.version)
+		}
+		return nil
+	}
+	if err := same(b.name, b.changes.Source, b.changes.SourceVersion); err != nil {
+		return err
+	}
+	for _, name := range b.debs {
+		deb := debs[name]
+		if err := same(name, deb.Source, deb.SourceVersion); err != nil {
+			return err
+		}
+		if arch := string(deb.Architecture); arch != "all" && arch != s.data.BuildArchitecture {
+			return unusablef("%s is for %s, not for %s", name, arch, s.data.BuildArchitecture)
+		}
+	}
+	return nil
 }
 
 func (a *attempt) uploadPackages(ctx context.Context, b *built, debs map[string]*debian.Deb) ([]int64, error) {

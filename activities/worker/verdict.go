@@ -1,91 +1,86 @@
 package workeract
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"debusine"
 	"debusine/executor"
 )
 
-// verdict is what the end of a build log says.
+// verdict is what came of a build, as sbuild's exit code and its log say.
+//
+// A build succeeded when sbuild ended with code 0, its summary says so, and
+// (uploadBuilt looks) the .changes is there with all that it lists. Else the
+// result says whose matter it is: the package's (failure), that of a mirror
+// which was away and which time can mend (temporary failure, the words of
+// Debusine's manual for it), or the environment's, which would fail every
+// package alike (error).
 type verdict struct {
-	status    string         // of the last line "Status: …"; empty when there is none
-	failStage string         // of the last line "Fail-Stage: …"
-	dose      map[string]any // dose3's report on build dependencies; nil without one
+	result  debusine.Result
+	summary summary        // nil when sbuild wrote none, or one that is not its own
+	reason  string         // a sentence without its end; empty for a success
+	code    string         // of the reason
+	dose    map[string]any // dose3's report on build dependencies; nil without one
 }
 
 // summarySize is how much of a log's end is looked at: sbuild's summary, and
-// what a long list of packages may put into it.
+// before it the words that a build ended with.
 const summarySize = 64 << 10
 
-// readVerdict reads sbuild's summary. A build can print such lines itself, so
-// the last ones count, which sbuild writes after the build is over; and the
-// exit code must agree. Bytes of any encoding may stand around them.
-func readVerdict(path string) (verdict, error) {
+// readVerdict judges a build by its log, in which bytes of any encoding stand.
+func readVerdict(path string, ran executor.Result) (verdict, error) {
+	end, err := tailOf(path, summarySize)
+	if err != nil {
+		return verdict{}, fmt.Errorf("reading the build log: %w", err)
+	}
+	v := verdict{result: debusine.Failure, code: "build-failed", summary: parseSummary(end)}
+	if !v.summary.agrees(ran) {
+		v.unfinished(end, ran)
+		return v, nil
+	}
+	if v.summary.status() == "successful" {
+		return verdict{result: debusine.Success, summary: v.summary}, nil
+	}
+	stage := v.summary.stage()
+	w := readWords(path, stage)
+	v.dose = w.dose
+	v.judge(stage, w)
+	return v, nil
+}
+
+// unfinished is for a build whose sbuild was stopped, or died: then the log
+// ends with whatever the build wrote.
+func (v *verdict) unfinished(end []byte, ran executor.Result) {
+	forged := v.summary
+	v.summary = nil
+	switch {
+	case ran.TimedOut || ran.Cancelled:
+		v.reason = "" // said already
+	case forged != nil:
+		v.reason = fmt.Sprintf("the build log ends with status %q, but sbuild with exit code %d: the build wrote that summary, or sbuild broke", forged.status(), ran.ExitCode)
+	case ran.ExitCode > 128:
+		v.reason = fmt.Sprintf("sbuild was killed by signal %d before it could write its summary", ran.ExitCode-128)
+	default:
+		v.reason = fmt.Sprintf("sbuild ended with exit code %d before it could write its summary", ran.ExitCode)
+	}
+	if said := lastError(end); said != "" && v.reason != "" {
+		v.reason += ": " + said
+	}
+}
+
+// tailOf reads the last bytes of a file.
+func tailOf(path string, size int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return verdict{}, err
+		return nil, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return verdict{}, err
+		return nil, err
 	}
-	start := max(0, info.Size()-summarySize)
-	end, err := io.ReadAll(io.NewSectionReader(file, start, info.Size()-start))
-	if err != nil {
-		return verdict{}, fmt.Errorf("reading the build log: %w", err)
-	}
-	v := parseVerdict(end)
-	if v.failStage == "install-deps" {
-		v.dose = readDose(path)
-	}
-	return v, nil
-}
-
-func parseVerdict(end []byte) verdict {
-	var v verdict
-	for line := range bytes.Lines(end) {
-		line = bytes.TrimRight(line, "\r\n")
-		if word, found := bytes.CutPrefix(line, []byte("Status: ")); found {
-			v.status = clean(word)
-		}
-		if word, found := bytes.CutPrefix(line, []byte("Fail-Stage: ")); found {
-			v.failStage = clean(word)
-		}
-	}
-	return v
-}
-
-// clean makes a word of a log fit to be shown: it may be anything.
-func clean(word []byte) string {
-	word = bytes.TrimSpace(word[:min(len(word), 100)])
-	return string(bytes.ToValidUTF8(word, []byte("?")))
-}
-
-// successful is sbuild's word for it. Not skipped: then nothing was built.
-func (v verdict) successful() bool { return v.status == "successful" }
-
-// explain says why a build counts as failed.
-func (v verdict) explain(ran executor.Result) []debusine.TaskError {
-	message := fmt.Sprintf("the build ended with status %q", v.status)
-	switch {
-	case ran.TimedOut:
-		return nil // said already
-	case v.status == "":
-		message = "the build log has no line \"Status: …\": sbuild was ended before it could write its summary"
-	case v.successful():
-		message = fmt.Sprintf("sbuild says that the build was successful, but ended with exit code %d", ran.ExitCode)
-	}
-	if v.failStage != "" {
-		message += ", in stage " + v.failStage
-	}
-	if missing := unsatisfied(v.dose); len(missing) > 0 {
-		message += "; nothing provides " + strings.Join(missing, ", ")
-	}
-	return []debusine.TaskError{{Message: message, Code: "build-failed"}}
+	start := max(0, info.Size()-size)
+	return io.ReadAll(io.NewSectionReader(file, start, info.Size()-start))
 }
