@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,15 +106,16 @@ func title(w api.WorkRequest) string {
 
 func (s *session) printWorkRequest(w api.WorkRequest) error {
 	return s.out.print(w, func() error {
-		return s.out.pairs([2]string{"Work request", number(w.ID)}, [2]string{"Task", w.TaskType + " " + w.TaskName},
-			[2]string{"Template", w.Template}, [2]string{"Status", w.Status}, [2]string{"Result", w.Result}, [2]string{"Waiting", waitingReason(w)},
-			[2]string{"Worker", w.WorkerName}, [2]string{"Attempt", positive(w.Attempt)}, [2]string{"Workspace", w.Workspace},
-			[2]string{"Part of", optional(w.WorkflowRoot)}, [2]string{"Created", moment(&w.CreatedAt)}, [2]string{"By", w.CreatedBy},
-			[2]string{"Started", moment(w.StartedAt)}, [2]string{"Ended", moment(w.CompletedAt)}, [2]string{"Duration", took(w, time.Now())},
-			[2]string{"Aborted by", w.AbortedBy}, [2]string{"Queue", w.Queue}, [2]string{"Tags required", strings.Join(w.TagsRequired, " ")},
-			[2]string{"Supersedes", optional(w.Supersedes)}, [2]string{"Superseded by", optional(w.SupersededBy)},
-			[2]string{"Artifacts", numbers(w.Artifacts)}, [2]string{"Log", logOf(w)}, [2]string{"Temporal id", w.TemporalID}, [2]string{"Web UI", w.TemporalURL},
-			[2]string{"Data", indented(w.TaskData)}, [2]string{"Output", indented(w.OutputData)})
+		head := [][2]string{{"Work request", number(w.ID)}, {"Task", w.TaskType + " " + w.TaskName},
+			{"Template", w.Template}, {"Status", w.Status}, {"Result", w.Result}, {"Waiting", waitingReason(w)}}
+		place := [][2]string{{"Worker", w.WorkerName}, {"Attempt", positive(w.Attempt)}, {"Workspace", w.Workspace},
+			{"Part of", optional(w.WorkflowRoot)}, {"Created", moment(&w.CreatedAt)}, {"By", w.CreatedBy},
+			{"Started", moment(w.StartedAt)}, {"Ended", moment(w.CompletedAt)}, {"Duration", took(w, time.Now())},
+			{"Aborted by", w.AbortedBy}, {"Queue", w.Queue}, {"Tags required", strings.Join(w.TagsRequired, " ")},
+			{"Supersedes", optional(w.Supersedes)}, {"Superseded by", optional(w.SupersededBy)},
+			{"Artifacts", numbers(w.Artifacts)}, {"Log", logOf(w)}, {"Temporal id", w.TemporalID}, {"Web UI", w.TemporalURL},
+			{"Data", indented(w.TaskData)}, {"Output", indented(w.OutputData)}}
+		return s.out.pairs(slices.Concat(head, outputPairs(w), place)...)
 	})
 }
 
