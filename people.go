@@ -80,5 +80,6 @@ type Worker struct {
 	Static       map[string]any // what an administrator says of it
 	TagsProvided []string
 	TagsRequired []string
-	Running      []int64 // work requests in hand
+	Running      []int64 // work requests in hand, as far as they may be known
+	Busy         int     // how many there are
 }

@@ -317,5 +317,6 @@ type Worker struct {
 	Dynamic      map[string]any `json:"dynamic_metadata,omitempty"`
 	TagsProvided []string       `json:"tags_provided"`
 	TagsRequired []string       `json:"tags_required,omitempty"`
-	Running      []int64        `json:"running"`
+	Running      []int64        `json:"running"`       // work requests that the caller may see
+	RunningCount int            `json:"running_count"` // all of them
 }

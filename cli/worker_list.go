@@ -42,7 +42,7 @@ func workerList(s *session) error {
 		}
 		var rows [][]string
 		for _, w := range workers {
-			row := []string{w.Name, workerState(w), fmt.Sprintf("%d of %d", len(w.Running), w.Concurrency), architecturesOf(w)}
+			row := []string{w.Name, workerState(w), fmt.Sprintf("%d of %d", w.RunningCount, w.Concurrency), architecturesOf(w)}
 			if s.Bool("tags") {
 				row = append(row, strings.Join(w.TagsProvided, " "))
 			}
@@ -60,7 +60,7 @@ func workerState(w api.Worker) string {
 		return "draining"
 	case !w.Connected:
 		return "away"
-	case len(w.Running) > 0:
+	case w.RunningCount > 0:
 		return "busy"
 	}
 	return "idle"

@@ -28,6 +28,9 @@ func AdminCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "admin",
 		Usage: "manage users, tokens, workspaces and workers, on the server's database",
+		Description: "Says in a line what was done. The exit status is 0 when it was, 2 when the command line makes no sense, and 3\n" +
+			"when the database or a rule says no.\n\n" +
+			"Example: debusine admin --database postgresql:///debusine worker enable builder1",
 		Flags: []cli.Flag{
 			text("database", "the server's PostgreSQL at `DSN`", "", false),
 			text("state", "the state folder `DIR` of `debusine standalone`, instead of --database", "", false),
@@ -52,7 +55,7 @@ func verb(name, arguments, usage string, least int, do func(*cli.Context, *store
 		}
 		db, err := store.Open(c.Context, dsn, "")
 		if err != nil {
-			return err
+			return advise(err)
 		}
 		defer db.Close()
 		return advise(do(c, db))
@@ -97,13 +100,27 @@ func flagsAnywhere(c *cli.Context) (*cli.Context, error) {
 	return plain, nil
 }
 
-// advise puts a fault's hint under it.
+// exitRefused is the exit status of what a rule or the network refuses, as it is
+// of the other commands.
+const exitRefused = 3
+
+// advise puts a fault's hint under it. A command line that makes no sense has an
+// exit status of its own already.
 func advise(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.As(err, new(cli.ExitCoder)) {
+		return err
 	}
+	text := err.Error()
 	if p := problem(err); p.Hint != "" {
-		return cli.Exit(err.Error()+"\nhint: "+p.Hint, 1)
+		text += "\nhint: " + p.Hint
+	}
+	return cli.Exit(text, exitRefused)
+}
+
+// done says in a line what was done, unless err says that it was not.
+func done(c *cli.Context, err error, format string, args ...any) error {
+	if err == nil {
+		fmt.Fprintf(c.App.Writer, format+"\n", args...)
 	}
 	return err
 }
@@ -141,10 +158,10 @@ func userCommand() *cli.Command {
 	return &cli.Command{Name: "user", Usage: "people and programs", Subcommands: []*cli.Command{
 		verb("create", "NAME [EMAIL]", "make a user; the first one owns the scope debusine", 1, func(c *cli.Context, db *store.DB) error {
 			owner, err := db.CreateUser(c.Context, c.Args().Get(0), c.Args().Get(1), c.Bool("owner"))
-			if err == nil && owner {
-				fmt.Fprintln(c.App.Writer, c.Args().Get(0), "is an owner of the scope debusine")
+			if owner {
+				return done(c, err, "made the user %s, an owner of the scope debusine", c.Args().Get(0))
 			}
-			return err
+			return done(c, err, "made the user %s", c.Args().Get(0))
 		}, &cli.BoolFlag{Name: "owner", Usage: "also make it an owner of the scope debusine"}),
 		verb("list", "", "list users", 0, func(c *cli.Context, db *store.DB) error {
 			users, err := db.Users(c.Context)
@@ -158,7 +175,7 @@ func userCommand() *cli.Command {
 			})
 		}),
 		verb("manage", "NAME", "change a user", 1, func(c *cli.Context, db *store.DB) error {
-			return db.SetUser(c.Context, c.Args().First(), given(c, "active"), given(c, "superuser"))
+			return done(c, db.SetUser(c.Context, c.Args().First(), given(c, "active"), given(c, "superuser")), "changed the user %s", c.Args().First())
 		}, &cli.BoolFlag{Name: "active", Usage: "its tokens work; --active=false stops them"}, &cli.BoolFlag{Name: "superuser", Usage: "may everything"}),
 	}}
 }
@@ -218,7 +235,7 @@ func tokenCommand() *cli.Command {
 			if _, err := fmt.Sscan(c.Args().First(), &id); err != nil {
 				return cli.Exit("a token is named by its number\nhint: debusine admin token list", 2)
 			}
-			return db.DeleteToken(c.Context, id)
+			return done(c, db.DeleteToken(c.Context, id), "token %d is void", id)
 		}),
 	}}
 }
@@ -226,7 +243,7 @@ func tokenCommand() *cli.Command {
 func scopeCommand() *cli.Command {
 	return &cli.Command{Name: "scope", Usage: "tenants", Subcommands: []*cli.Command{
 		verb("create", "NAME [LABEL]", "make a scope with the groups Members and Owners", 1, func(c *cli.Context, db *store.DB) error {
-			return db.CreateScope(c.Context, c.Args().Get(0), c.Args().Get(1))
+			return done(c, db.CreateScope(c.Context, c.Args().Get(0), c.Args().Get(1)), "made the scope %s", c.Args().Get(0))
 		}),
 		verb("list", "", "list scopes", 0, func(c *cli.Context, db *store.DB) error {
 			scopes, err := db.Scopes(c.Context)
@@ -240,7 +257,8 @@ func scopeCommand() *cli.Command {
 			})
 		}),
 		verb("grant-role", "SCOPE GROUP ROLE", "give a group the role owner or observer", 3, func(c *cli.Context, db *store.DB) error {
-			return db.Grant(c.Context, c.Args().Get(0), "", c.Args().Get(1), c.Args().Get(2))
+			scope, group, role := c.Args().Get(0), c.Args().Get(1), c.Args().Get(2)
+			return done(c, db.Grant(c.Context, scope, "", group, role), "%s is %s of the scope %s", group, role, scope)
 		}),
 	}}
 }
@@ -257,7 +275,7 @@ func workspaceCommand() *cli.Command {
 	return &cli.Command{Name: "workspace", Usage: "where artifacts and work requests live; named [SCOPE/]WORKSPACE", Subcommands: []*cli.Command{
 		verb("create", "WORKSPACE", "make a workspace", 1, func(c *cli.Context, db *store.DB) error {
 			scope, name := inScope(c.Args().First())
-			return db.CreateWorkspace(c.Context, scope, name, c.Bool("public"))
+			return done(c, db.CreateWorkspace(c.Context, scope, name, c.Bool("public")), "made the workspace %s/%s", scope, name)
 		}, &cli.BoolFlag{Name: "public", Usage: "everybody may see it, without a token too"}),
 		verb("list", "", "list workspaces", 0, func(c *cli.Context, db *store.DB) error {
 			list, err := db.Workspaces(c.Context)
@@ -272,7 +290,8 @@ func workspaceCommand() *cli.Command {
 		}),
 		verb("grant-role", "WORKSPACE GROUP ROLE", "give a group of the scope the role owner, contributor or viewer", 3, func(c *cli.Context, db *store.DB) error {
 			scope, name := inScope(c.Args().Get(0))
-			return db.Grant(c.Context, scope, name, c.Args().Get(1), c.Args().Get(2))
+			group, role := c.Args().Get(1), c.Args().Get(2)
+			return done(c, db.Grant(c.Context, scope, name, group, role), "%s is %s of the workspace %s/%s", group, role, scope, name)
 		}),
 	}}
 }
@@ -281,7 +300,7 @@ func groupCommand() *cli.Command {
 	return &cli.Command{Name: "group", Usage: "who holds roles; named [SCOPE/]GROUP", Subcommands: []*cli.Command{
 		verb("create", "GROUP", "make a group", 1, func(c *cli.Context, db *store.DB) error {
 			scope, name := inScope(c.Args().First())
-			return db.CreateGroup(c.Context, scope, name)
+			return done(c, db.CreateGroup(c.Context, scope, name), "made the group %s/%s", scope, name)
 		}),
 		verb("members", "GROUP", "list members, after adding and removing some", 1, func(c *cli.Context, db *store.DB) error {
 			scope, name := inScope(c.Args().First())
@@ -295,12 +314,14 @@ func groupCommand() *cli.Command {
 }
 
 func gateCommand() *cli.Command {
-	set := func(gate bool) func(*cli.Context, *store.DB) error {
-		return func(c *cli.Context, db *store.DB) error { return db.SetGate(c.Context, c.Args().First(), gate) }
+	set := func(gate bool, words string) func(*cli.Context, *store.DB) error {
+		return func(c *cli.Context, db *store.DB) error {
+			return done(c, db.SetGate(c.Context, c.Args().First(), gate), "%s %s for work that is asked for from now on", c.Args().First(), words)
+		}
 	}
 	return &cli.Command{Name: "gate", Usage: "tags of work that get queues of their own, for machines that are kept for it", Subcommands: []*cli.Command{
-		verb("add", "TAG", "declare a tag to be a gate, such as task:workspace:debusine:security", 1, set(true)),
-		verb("remove", "TAG", "it is no gate any more", 1, set(false)),
+		verb("add", "TAG", "declare a tag to be a gate, such as task:workspace:debusine:security", 1, set(true, "is a gate")),
+		verb("remove", "TAG", "it is no gate any more", 1, set(false, "is no gate")),
 		verb("list", "", "list gates", 0, func(c *cli.Context, db *store.DB) error {
 			gates, err := db.Gates(c.Context)
 			for _, g := range gates {

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,21 +20,26 @@ func workerCommand() *cli.Command {
 		verb("create", "NAME", "make a worker and print its token, for its --token-file", 1, createWorker,
 			&cli.BoolFlag{Name: "enable", Usage: "it may take work at once"},
 			&cli.StringFlag{Name: "arch", Usage: "an administrator vouches that it builds for `ARCH`"},
-			&cli.IntFlag{Name: "concurrency", Value: 1, Usage: "it takes `N` work requests at once"}),
+			&cli.IntFlag{Name: "concurrency", Value: 1, Usage: "it takes `N` work requests at once, whatever its own --concurrency says"}),
 		verb("list", "", "list workers", 0, listWorkers),
 		verb("enable", "NAME", "let a worker take work", 1, enableWorker(true)),
-		verb("disable", "NAME", "take its rights away from a worker, at once", 1, enableWorker(false)),
-		verb("drain", "NAME", "give it nothing new; --drain=false ends that", 1, func(c *cli.Context, db *store.DB) error {
+		verb("disable", "NAME", "take its rights away from a worker, at once: what it has is given to others", 1, enableWorker(false)),
+		verb("manage", "NAME", "change how much a worker takes at once", 1, manageWorker,
+			&cli.IntFlag{Name: "concurrency", Usage: "`N` work requests, whatever its own --concurrency says; it follows when what it has is done"}),
+		verb("drain", "NAME", "give it nothing new, and let it finish what it has; --drain=false ends that", 1, func(c *cli.Context, db *store.DB) error {
 			w, err := namedWorker(c.Context, db, c)
 			if err != nil {
 				return err
 			}
-			drain := !c.IsSet("drain") || c.Bool("drain")
-			return db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Draining: &drain})
+			drain, words := !c.IsSet("drain") || c.Bool("drain"), "takes work again"
+			if drain {
+				words = "drains: it gets nothing new"
+			}
+			return done(c, db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Draining: &drain}), "%s %s", w.Name, words)
 		}, &cli.BoolFlag{Name: "drain"}),
-		verb("edit-metadata", "NAME", "show or change what administrators say of a worker: provided_tags, required_tags", 1, editMetadata,
+		verb("edit-metadata", "NAME", "show or change what administrators say of a worker: provided_tags, required_tags, tasks_allowlist, tasks_denylist", 1, editMetadata,
 			&cli.StringFlag{Name: "file", Usage: "take all of it from the YAML `FILE`"},
-			&cli.StringSliceFlag{Name: "set", Usage: "`KEY=VALUE`, with commas between several tags; no value takes the key away"}),
+			&cli.StringSliceFlag{Name: "set", Usage: "`KEY=VALUE`, with commas between several tags or tasks; no value takes the key away"}),
 	}}
 }
 
@@ -68,7 +74,7 @@ func listWorkers(c *cli.Context, db *store.DB) error {
 			if w.HeardAt != nil {
 				heard = time.Since(*w.HeardAt).Round(time.Second).String() + " ago"
 			}
-			add(w.Name, w.Enabled, heard, len(w.Running), strings.Join(w.TagsProvided, " "))
+			add(w.Name, w.Enabled, heard, w.Busy, strings.Join(w.TagsProvided, " "))
 		}
 	})
 }
@@ -79,8 +85,24 @@ func enableWorker(enabled bool) func(*cli.Context, *store.DB) error {
 		if err != nil {
 			return err
 		}
-		return db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Enabled: &enabled})
+		words := "is enabled"
+		if !enabled {
+			words = "is disabled"
+		}
+		return done(c, db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Enabled: &enabled}), "%s %s", w.Name, words)
 	}
+}
+
+func manageWorker(c *cli.Context, db *store.DB) error {
+	w, err := namedWorker(c.Context, db, c)
+	if err != nil {
+		return err
+	}
+	if !c.IsSet("concurrency") {
+		return cli.Exit("what is to change?\nhint: --concurrency N", 2)
+	}
+	n := c.Int("concurrency")
+	return done(c, db.ChangeWorker(c.Context, w.ID, store.WorkerChange{Concurrency: &n}), "%s takes %d work requests at once", w.Name, n)
 }
 
 func editMetadata(c *cli.Context, db *store.DB) error {
@@ -101,7 +123,7 @@ func editMetadata(c *cli.Context, db *store.DB) error {
 		return err
 	}
 	if c.IsSet("file") || c.IsSet("set") {
-		return setStatic(c, db, w, static)
+		return done(c, setStatic(c, db, w, static), "changed what is said of %s", w.Name)
 	}
 	out, err := asYAML(static)
 	fmt.Fprint(c.App.Writer, out)
@@ -129,7 +151,7 @@ func applySets(static map[string]any, words []string) error {
 			static[key] = fmt.Sprint(static[key], ",", word)
 		case value == "":
 			delete(static, k)
-		case k == task.ProvidedTags || k == task.RequiredTags:
+		case slices.Contains(listKeys(), k):
 			static[k] = []any{value}
 		default:
 			static[k] = value
@@ -141,13 +163,47 @@ func applySets(static map[string]any, words []string) error {
 	return nil
 }
 
-// setStatic refuses tags that are not an administrator's to say: nothing would
-// come of them.
+// listKeys are the keys of static metadata that hold lists.
+func listKeys() []string {
+	return []string{task.ProvidedTags, task.RequiredTags, task.TasksAllowlist, task.TasksDenylist}
+}
+
+// setStatic refuses what would come to nothing or to something else than was
+// meant, and says what is still missing.
 func setStatic(c *cli.Context, db *store.DB, w debusine.Worker, static map[string]any) error {
+	if err := checkStatic(static); err != nil {
+		return err
+	}
+	w, _, err := db.SetStaticMetadata(c.Context, w.ID, static)
+	if err != nil {
+		return err
+	}
+	gates, err := db.Gates(c.Context)
+	for _, tag := range w.TagsRequired {
+		if err == nil && !slices.Contains(gates, tag) {
+			fmt.Fprintf(c.App.ErrWriter, "%s is no gate yet, so %s gets nothing\nhint: debusine admin gate add %s\n", tag, w.Name, tag)
+		}
+	}
+	return err
+}
+
+func checkStatic(static map[string]any) error {
+	for _, key := range listKeys() {
+		list, isList := static[key].([]any)
+		if _, given := static[key]; given && (!isList || slices.ContainsFunc(list, func(item any) bool { _, text := item.(string); return !text })) {
+			return debusine.WithHint(debusine.Invalidf("%s is not a list of words", key), fmt.Sprintf("%s: [WORD, …] in a file, or --set %s=WORD,WORD", key, key))
+		}
+	}
 	if _, _, ignored := task.WorkerTags(nil, static); len(ignored) > 0 {
 		return debusine.WithHint(debusine.Invalidf("not tags that an administrator may say of a worker: %s", strings.Join(ignored, ", ")),
 			"provided: worker:class:…, worker:build-arch:…; required: task:workspace:SCOPE:NAME …")
 	}
-	_, _, err := db.SetStaticMetadata(c.Context, w.ID, static)
-	return err
+	for _, key := range []string{task.TasksAllowlist, task.TasksDenylist} {
+		for _, name := range task.TaskNames(static[key]) {
+			if _, err := task.WorkerTask(name); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	return nil
 }

@@ -320,7 +320,7 @@ func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error
 	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask {
 		return nil
 	}
-	workers, err := s.machines.all(ctx)
+	workers, gates, err := s.machines.all(ctx)
 	if err != nil {
 		return err
 	}
@@ -331,7 +331,7 @@ func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error
 		if !m.Enabled {
 			continue
 		}
-		missing, unmet := task.Entitled(m.TagsProvided, m.TagsRequired, required, w.TagsProvided)
+		missing, unmet := task.Entitled(m.TagsProvided, m.TagsRequired, required, gates[w.Queue])
 		if n := len(missing) + len(unmet); nearest < 0 || n < nearest {
 			nearest, w.MissingTags, w.UnmetWorkerDemand = n, missing, unmet
 		}

@@ -113,6 +113,8 @@ func (w *world) ok(err error) {
 
 func (w *world) must(_ any, err error) { w.Helper(); w.ok(err) }
 
+func (w *world) must2(_, _ any, err error) { w.Helper(); w.ok(err) }
+
 // answer is what came back.
 type answer struct {
 	status int

@@ -93,24 +93,33 @@ func (s *Server) HTTPServer() *http.Server {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 }
 
-// machines remembers for a second what the enabled workers may do: a list of
-// pending work requests asks for it once for each.
+// machines remembers for a second what the workers may do: a list of pending
+// work requests asks for it once for each.
 type machines struct {
-	db   *store.DB
-	mu   sync.Mutex
-	list []debusine.Worker
-	read time.Time
+	db    *store.DB
+	mu    sync.Mutex
+	list  []debusine.Worker
+	gates map[string][]string // that the work of each queue passes
+	read  time.Time
 }
 
-func (m *machines) all(ctx context.Context) ([]debusine.Worker, error) {
+func (m *machines) all(ctx context.Context) (list []debusine.Worker, gates map[string][]string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if time.Since(m.read) < time.Second {
-		return m.list, nil
+		return m.list, m.gates, nil
 	}
-	list, err := m.db.Workers(ctx)
-	if err == nil {
-		m.list, m.read = list, time.Now()
+	if list, err = m.db.Workers(ctx); err != nil {
+		return nil, nil, err
 	}
-	return list, err
+	queues, err := m.db.AllQueues(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	gates = map[string][]string{}
+	for _, q := range queues {
+		gates[q.Name] = q.Provided
+	}
+	m.list, m.gates, m.read = list, gates, time.Now()
+	return list, gates, nil
 }

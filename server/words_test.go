@@ -51,7 +51,7 @@ func TestAWaitingWorkRequestSaysForWhat(t *testing.T) {
 	}{
 		{pending, "waits for a worker to be free"},
 		{lacks, "no enabled worker can take this: the nearest one lacks worker:class:big"},
-		{kept, "no enabled worker can take this: the nearest one is kept for work with task:workspace:debusine:security"},
+		{kept, "no enabled worker can take this: the nearest one is kept for other work"},
 		{nobody, "no enabled worker can take this"},
 		{none, "no enabled worker can take this: none is enabled"},
 		{running, ""},

@@ -84,11 +84,13 @@ func (s *Server) listWorkers(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.who.Kind == debusine.Machine {
+		workers = slices.DeleteFunc(workers, func(w debusine.Worker) bool { return w.ID != c.who.WorkerID })
+	} else if err := s.db.HideFrom(c.ctx(), c.user(), workers); err != nil {
+		return err
+	}
 	out := api.Page[api.Worker]{Results: []api.Worker{}}
 	for _, w := range workers {
-		if c.who.Kind == debusine.Machine && w.ID != c.who.WorkerID {
-			continue
-		}
 		out.Results = append(out.Results, showWorker(w))
 	}
 	return c.reply(out)
@@ -97,7 +99,8 @@ func (s *Server) listWorkers(c *call) error {
 func showWorker(w debusine.Worker) api.Worker {
 	return api.Worker{ID: w.ID, Name: w.Name, Type: w.Type, Enabled: w.Enabled, Draining: w.Draining,
 		Connected: w.HeardAt != nil && time.Since(*w.HeardAt) < silence, Concurrency: w.Concurrency, RegisteredAt: w.RegisteredAt, HeardAt: w.HeardAt,
-		Static: w.Static, Dynamic: w.Dynamic, TagsProvided: notNil(w.TagsProvided), TagsRequired: w.TagsRequired, Running: notNil(w.Running)}
+		Static: w.Static, Dynamic: w.Dynamic, TagsProvided: notNil(w.TagsProvided), TagsRequired: w.TagsRequired,
+		Running: notNil(w.Running), RunningCount: w.Busy}
 }
 
 func (s *Server) whoami(c *call) error {

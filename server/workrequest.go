@@ -286,7 +286,8 @@ func waitingReason(w debusine.WorkRequest) string {
 	case w.NoWorkerCanTake && len(w.MissingTags) > 0:
 		return "no enabled worker can take this: the nearest one lacks " + strings.Join(w.MissingTags, ", ")
 	case w.NoWorkerCanTake && len(w.UnmetWorkerDemand) > 0:
-		return "no enabled worker can take this: the nearest one is kept for work with " + strings.Join(w.UnmetWorkerDemand, ", ")
+		// For which is nobody's business: it may be a workspace that is not public.
+		return "no enabled worker can take this: the nearest one is kept for other work"
 	case w.NoWorkerCanTake:
 		return "no enabled worker can take this"
 	}

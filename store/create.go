@@ -68,7 +68,7 @@ func (db *DB) Create(ctx context.Context, n New) (id int64, err error) {
 func (db *DB) Plan(ctx context.Context, req task.PlanRequest) (out task.Planned, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		out = task.Planned{}
-		parent, err := parentOf(ctx, tx, req.Parent)
+		parent, err := parentOf(ctx, tx, req)
 		if err != nil {
 			return err
 		}
@@ -92,17 +92,22 @@ type parent struct {
 	status                    debusine.Status
 }
 
-// parentOf locks the parent, so that two plans of it follow one another.
-func parentOf(ctx context.Context, tx pgx.Tx, id int64) (p parent, err error) {
+// parentOf locks the parent, so that two plans of it follow one another. A run of
+// it that was followed by a retry plans no more.
+func parentOf(ctx context.Context, tx pgx.Tx, req task.PlanRequest) (p parent, err error) {
+	var current bool
 	err = tx.QueryRow(ctx, `
-		SELECT id, coalesce(root_id, id), workspace_id, created_by, priority_base, priority_adjustment, run, status
-		  FROM work_requests WHERE id = $1 FOR NO KEY UPDATE`, id).
-		Scan(&p.id, &p.root, &p.workspace, &p.user, &p.priority, &p.adjust, &p.run, &p.status)
-	if err != nil {
-		return p, fault(err, fmt.Sprintf("work request %d", id))
-	}
-	if p.status.Ended() {
-		return p, debusine.Conflictf("work request %d has ended", id)
+		SELECT id, coalesce(root_id, id), workspace_id, created_by, priority_base, priority_adjustment, run, status,
+		       $2 = '' OR temporal_id IS NULL OR temporal_id = $2
+		  FROM work_requests WHERE id = $1 FOR NO KEY UPDATE`, req.Parent, req.Execution).
+		Scan(&p.id, &p.root, &p.workspace, &p.user, &p.priority, &p.adjust, &p.run, &p.status, &current)
+	switch {
+	case err != nil:
+		return p, fault(err, fmt.Sprintf("work request %d", req.Parent))
+	case p.status.Ended():
+		return p, debusine.Conflictf("work request %d has ended", req.Parent)
+	case !current:
+		return p, debusine.Conflictf("work request %d was retried: %s is not its run any more", req.Parent, req.Execution)
 	}
 	return p, nil
 }

@@ -67,22 +67,45 @@ func (db *DB) AllQueues(ctx context.Context) ([]QueueTags, error) {
 
 // ReadyRow is a work request that waits for a machine.
 type ReadyRow struct {
-	ID    int64
-	Queue string
+	ID        int64
+	Queue     string
+	Workspace int64
 }
 
 // ReadyRows gives the best work requests of these queues that are due and not
-// among except: highest priority first, then the oldest; at most limit.
-func (db *DB) ReadyRows(ctx context.Context, queues []string, except []int64, limit int) ([]ReadyRow, error) {
+// among except, at most limit. Higher priorities come first. Among equal ones
+// the workspaces share the machines, whatever queues their work is on: first
+// comes who would have the fewest machines with it, then who was served longest
+// ago (served names those that were, the last one last), then the oldest.
+func (db *DB) ReadyRows(ctx context.Context, queues []string, except, served []int64, limit int) ([]ReadyRow, error) {
 	if except == nil {
 		except = []int64{} // NULL would except all
 	}
+	// The pairs of queue and workspace are found by jumps through the index
+	// work_requests_hint, so that a workspace with thousands of rows costs no
+	// more than one with a few.
 	rows, err := db.pool.Query(ctx, `
-		SELECT r.id, q.name FROM unnest($1::text[]) AS q (name) CROSS JOIN LATERAL (
-			SELECT id, priority_base + priority_adjustment AS priority FROM work_requests
-			 WHERE queue = q.name AND status = 'pending' AND task_type = 'Worker' AND due <= now() AND id <> ALL($2::bigint[])
-			 ORDER BY (-(priority_base + priority_adjustment)), id LIMIT $3) r
-		 ORDER BY r.priority DESC, r.id LIMIT $3`, queues, except, limit)
+		WITH RECURSIVE pair (queue, workspace) AS (
+			SELECT q.name, (SELECT min(workspace_id) FROM work_requests WHERE queue = q.name AND status = 'pending' AND task_type = 'Worker')
+			  FROM unnest($1::text[]) AS q (name)
+			UNION ALL
+			SELECT queue, (SELECT min(workspace_id) FROM work_requests r
+			                WHERE r.queue = p.queue AND workspace_id > p.workspace AND status = 'pending' AND task_type = 'Worker')
+			  FROM pair p WHERE workspace IS NOT NULL),
+		held AS (
+			SELECT workspace_id AS workspace, count(*) AS machines FROM attempts a JOIN work_requests r ON r.id = a.work_request_id
+			 WHERE a.ended_at IS NULL GROUP BY 1),
+		best AS (
+			SELECT r.id, p.queue, p.workspace, r.priority, row_number() OVER (PARTITION BY p.workspace, r.priority ORDER BY r.id) AS turn
+			  FROM pair p CROSS JOIN LATERAL (
+				SELECT id, priority_base + priority_adjustment AS priority FROM work_requests
+				 WHERE queue = p.queue AND workspace_id = p.workspace AND status = 'pending' AND task_type = 'Worker'
+				   AND due <= now() AND id <> ALL($2::bigint[])
+				 ORDER BY (-(priority_base + priority_adjustment)), id LIMIT $4) r
+			 WHERE p.workspace IS NOT NULL)
+		SELECT id, queue, workspace FROM best LEFT JOIN held USING (workspace)
+		 ORDER BY priority DESC, turn + coalesce(machines, 0), coalesce(array_position($3::bigint[], workspace), 0), id LIMIT $4`,
+		queues, except, served, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading what waits for a machine: %w", err)
 	}

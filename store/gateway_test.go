@@ -57,14 +57,14 @@ func TestReadyRowsAreTheBestOfTheQueuesThatAreAskedFor(t *testing.T) {
 	w.exec(`UPDATE work_requests SET priority_adjustment = 5 WHERE id = $1`, urgent)
 	w.exec(`UPDATE work_requests SET due = now() + interval '1 hour' WHERE id = $1`, later)
 	w.begin(w.deliver(running, 0))
-	queues := []string{"build/amd64", "build/amd64+class:big"}
-	rows, err := w.ReadyRows(t.Context(), queues, []int64{held}, 10)
+	queues := []string{"build/amd64/noop", "build/amd64/noop+class:big"}
+	rows, err := w.ReadyRows(t.Context(), queues, []int64{held}, nil, 10)
 	w.must(err)
-	want := []store.ReadyRow{{ID: urgent, Queue: queues[1]}, {ID: old, Queue: queues[0]}, {ID: young, Queue: queues[0]}}
+	want := []store.ReadyRow{{urgent, queues[1], 1}, {old, queues[0], 1}, {young, queues[0], 1}}
 	if !slices.Equal(rows, want) {
 		t.Errorf("%v, not %v", rows, want)
 	}
-	if rows, err = w.ReadyRows(t.Context(), queues, nil, 2); err != nil || !slices.Equal(rows, want[:2]) {
+	if rows, err = w.ReadyRows(t.Context(), queues, nil, nil, 2); err != nil || !slices.Equal(rows, want[:2]) {
 		t.Errorf("of two: %v, %v", rows, err)
 	}
 	tags, err := w.AllQueues(t.Context())
@@ -268,14 +268,14 @@ func TestWorkThatBecomesReadyIsTold(t *testing.T) {
 		t.Fatalf("first told %q", got)
 	}
 	id := w.create("noop", `{}`)
-	if got := next(); got != "build/amd64" {
+	if got := next(); got != "build/amd64/noop" {
 		t.Errorf("a new one: told %q", got)
 	}
 	d := w.deliver(id, 0)
 	w.begin(d)
 	_, err := w.GiveBack(t.Context(), d, store.GivenBack)
 	w.must(err)
-	if got := next(); got != "build/amd64" {
+	if got := next(); got != "build/amd64/noop" {
 		t.Errorf("one that was given back: told %q", got)
 	}
 	w.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen wr' AND datname = current_database()`)

@@ -17,10 +17,10 @@ func TestAWorkRequestLivesFromCommitToEnd(t *testing.T) {
 	id := w.create("noop", `{}`)
 	starts, err := w.Outbox(t.Context(), id, 0)
 	w.must(err)
-	if len(starts) != 1 || starts[0].TemporalID != task.ActivityID("test", id) || starts[0].Queue != "build/amd64" {
+	if len(starts) != 1 || starts[0].TemporalID != task.ActivityID("test", id) || starts[0].Queue != "build/amd64/noop" {
 		t.Fatalf("outbox: %+v", starts)
 	}
-	w.must(w.MarkStarted(t.Context(), id, "r"))
+	w.must(w.MarkStarted(t.Context(), id, task.ActivityID("test", id), "r"))
 	if again, _ := w.Outbox(t.Context(), id, 0); len(again) != 0 {
 		t.Fatalf("still in the outbox: %+v", again)
 	}
@@ -325,7 +325,7 @@ func TestWhatTemporalEndedIsEndedHere(t *testing.T) {
 func TestWhatTemporalForgotBeginsAnew(t *testing.T) {
 	w := newWorld(t)
 	id := w.create("noop", `{}`)
-	w.must(w.MarkStarted(t.Context(), id, "r"))
+	w.must(w.MarkStarted(t.Context(), id, task.ActivityID("test", id), "r"))
 	w.deliver(id, 0) // Temporal's first, which is lost
 	b := w.begin(w.deliver(id, 0))
 	w.silence(b.AttemptID)
@@ -347,7 +347,7 @@ func TestWhatWasAbortedWhileItWasStartedIsToldAgain(t *testing.T) {
 	_, err := w.Abort(t.Context(), id, w.user)
 	w.must(err)
 	w.must(w.MarkTold(t.Context(), []int64{id}, nil)) // Temporal did not know it yet
-	w.must(w.MarkStarted(t.Context(), id, "run"))
+	w.must(w.MarkStarted(t.Context(), id, task.ActivityID("test", id), "run"))
 	untold, err := w.Untold(t.Context(), id, 0)
 	w.must(err)
 	if len(untold) != 1 || untold[0].RunID != "run" {

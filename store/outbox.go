@@ -52,12 +52,13 @@ func (db *DB) Outbox(ctx context.Context, id int64, age time.Duration) ([]Start,
 // MarkStarted notes that Temporal has it. A workflow runs from now on; an
 // activity runs when a worker begins it. What was aborted while it was started has
 // yet to end in Temporal: whoever told it before heard that there is no such thing.
-func (db *DB) MarkStarted(ctx context.Context, id int64, runID string) error {
+// A start that belongs to a run before the newest retry marks nothing.
+func (db *DB) MarkStarted(ctx context.Context, id int64, temporalID, runID string) error {
 	_, err := db.pool.Exec(ctx, `
 		UPDATE work_requests SET temporal_started = true, temporal_run_id = $2, temporal_closed = temporal_closed AND status <> 'aborted',
 		       started_at = CASE WHEN task_type = 'Workflow' THEN now() ELSE started_at END,
 		       status = CASE WHEN task_type = 'Workflow' AND status = 'pending' THEN 'running' ELSE status END
-		 WHERE id = $1 AND NOT temporal_started`, id, runID)
+		 WHERE id = $1 AND temporal_id = $3 AND NOT temporal_started`, id, runID, temporalID)
 	return err
 }
 

@@ -23,6 +23,7 @@ const workerSQL = `
 	  FROM workers w `
 
 func scanWorker(row pgx.Row) (w debusine.Worker, err error) {
+	defer func() { w.Busy = len(w.Running) }()
 	return w, row.Scan(&w.ID, &w.Name, &w.Type, &w.Enabled, &w.Draining, &w.Concurrency, &w.RegisteredAt, &w.HeardAt, &w.Dynamic, &w.Static,
 		&w.TagsProvided, &w.TagsRequired, &w.Running)
 }
@@ -34,6 +35,37 @@ func (db *DB) Workers(ctx context.Context) ([]debusine.Worker, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (debusine.Worker, error) { return scanWorker(row) })
+}
+
+// HideFrom takes out of what is said of machines whatever would tell the user
+// (0: anybody) of work in workspaces that it may not see: the numbers of work
+// requests, the demands that name such a workspace or a source package, and what
+// administrators wrote.
+func (db *DB) HideFrom(ctx context.Context, user int64, workers []debusine.Worker) error {
+	var ids []int64
+	for _, w := range workers {
+		ids = append(ids, w.Running...)
+	}
+	var (
+		seen []int64
+		tags []string
+		all  bool
+	)
+	err := db.pool.QueryRow(ctx, `
+		SELECT ARRAY(SELECT r.id FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = ANY($2) AND `+visible+`),
+		       ARRAY(SELECT unnest(ARRAY['task:scope:' || s.name, 'task:workspace:' || s.name || ':' || w.name])
+		               FROM workspaces w JOIN scopes s ON s.id = w.scope_id WHERE `+visible+`),
+		       EXISTS (SELECT FROM users WHERE id = $1 AND is_superuser)`, user, ids).Scan(&seen, &tags, &all)
+	if err != nil || all {
+		return err
+	}
+	for i := range workers {
+		w := &workers[i]
+		w.Static = nil
+		w.Running = slices.DeleteFunc(w.Running, func(id int64) bool { return !slices.Contains(seen, id) })
+		w.TagsRequired = slices.DeleteFunc(w.TagsRequired, func(tag string) bool { return !slices.Contains(tags, tag) })
+	}
+	return nil
 }
 
 // Worker gives a build machine by its number.

@@ -67,7 +67,9 @@ func (w *world) workflow(name, data string) int64 {
 	w.Helper()
 	id, err := w.Create(w.Context(), store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: name, Data: json.RawMessage(data)})
 	w.must(err)
-	w.must(w.MarkStarted(w.Context(), id, "run"))
+	var temporalID string
+	w.one(`SELECT temporal_id FROM work_requests WHERE id = $1`, &temporalID, id)
+	w.must(w.MarkStarted(w.Context(), id, temporalID, "run"))
 	return id
 }
 

@@ -156,11 +156,11 @@ func TestSimpleTasksRunOnAMachineOfTheirArchitecture(t *testing.T) {
 	for _, c := range []struct {
 		task, raw, arch, queue string
 	}{
-		{"noop", `{}`, "amd64", "build/amd64"},
-		{"noop", `{"build_architecture": "riscv64", "result": false}`, "riscv64", "build/riscv64"},
-		{"noop", `{"class": "big"}`, "amd64", "build/amd64+class:big"},
-		{"sleep", `{"seconds": 0.5}`, "amd64", "build/amd64"},
-		{"sleep", `{"seconds": 86400, "build_architecture": "arm64", "class": "big"}`, "arm64", "build/arm64+class:big"},
+		{"noop", `{}`, "amd64", "build/amd64/noop"},
+		{"noop", `{"build_architecture": "riscv64", "result": false}`, "riscv64", "build/riscv64/noop"},
+		{"noop", `{"class": "big"}`, "amd64", "build/amd64/noop+class:big"},
+		{"sleep", `{"seconds": 0.5}`, "amd64", "build/amd64/sleep"},
+		{"sleep", `{"seconds": 86400, "build_architecture": "arm64", "class": "big"}`, "arm64", "build/arm64/sleep+class:big"},
 	} {
 		data := parsed[Data](t, c.task, c.raw)
 		if len(data.Needs()) != 0 {

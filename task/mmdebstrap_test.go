@@ -19,7 +19,7 @@ func TestABootstrapHasItsDefaults(t *testing.T) {
 	if len(d.Needs()) != 0 {
 		t.Errorf("needs %+v", d.Needs())
 	}
-	if queue := QueueName(d.Requires(), nil); queue != "build/amd64" {
+	if queue := QueueName(d.Requires(), nil); queue != "build/amd64/mmdebstrap" {
 		t.Errorf("queue %s of %q", queue, d.Requires())
 	}
 	if !slices.Contains(d.Requires(), "worker:cap:mmdebstrap") || !slices.Contains(d.Requires(), "worker:executor:unshare") {

@@ -11,26 +11,33 @@ const (
 	archTag    = "worker:build-arch:"
 	buildQueue = "build/" // of work that names an architecture
 	otherQueue = "work"   // of work that names none
+	usualTask  = "sbuild" // what a queue is for that names no task
 	longest    = 200      // characters of a queue's name; Temporal takes 1,000
 )
 
 // QueueName names the queue of the work requests that require these tags and
-// provide these gates: build/amd64, build/amd64+class:big,
-// build/amd64~workspace:debusine:security. It is a pure function, so every
-// process comes to the same name, and who happens to be registered never
-// changes it.
+// provide these gates: build/amd64, build/amd64/mmdebstrap,
+// build/amd64+class:big, build/amd64~workspace:debusine:security. It is a pure
+// function, so every process comes to the same name, and who happens to be
+// registered never changes it.
 //
-// The first architecture stands in front, and the tags that it implies
-// (Implied) are left out; every other required tag follows a +, every gate a ~,
-// without its leading "worker:" or "task:". Letters that mean something here
-// are written %XX. Two pairs that differ in more than implied tags never share
-// a name; one that would be too long ends in # and a hash.
+// The first architecture stands in front and the task behind it, unless that is
+// sbuild: each task has queues of its own, since a machine may be denied one or
+// lack its tool. The tags that the task implies are left out; every other
+// required tag follows a +, every gate a ~, without its leading "worker:" or
+// "task:". Letters that mean something here are written %XX. Two pairs that
+// differ in more than implied tags never share a name; one that would be too long
+// ends in # and a hash.
 func QueueName(required, gates []string) string {
 	var name strings.Builder
 	rest := tagSet(required)
 	if arch, left, ok := takeArch(rest); ok {
 		name.WriteString(buildQueue + escapeTag(arch))
-		implied := Implied()
+		does := taskOf(left)
+		if does != usualTask {
+			name.WriteString("/" + escapeTag(does))
+		}
+		implied := impliedBy(does)
 		rest = slices.DeleteFunc(left, func(tag string) bool { return slices.Contains(implied, tag) })
 	} else {
 		name.WriteString(otherQueue)
@@ -47,10 +54,21 @@ func QueueName(required, gates []string) string {
 // QueueRequired are all the tags that a machine must provide to be given work
 // of the queue: those that were asked for and those that the name leaves out.
 func QueueRequired(required []string) []string {
-	if _, _, ok := takeArch(tagSet(required)); ok {
-		return tagSet(append(slices.Clone(required), Implied()...))
+	if _, left, ok := takeArch(tagSet(required)); ok {
+		return tagSet(append(slices.Clone(required), impliedBy(taskOf(left))...))
 	}
 	return tagSet(required)
+}
+
+// taskOf is the first task of this release whose version is among sorted tags,
+// or the usual one.
+func taskOf(tags []string) string {
+	for _, tag := range tags {
+		if name, ok := taskOfTag(tag); ok && tag == versionTag(name) {
+			return name
+		}
+	}
+	return usualTask
 }
 
 // MayPoll says that the gateway may fetch work of the queue for a build
@@ -118,4 +136,16 @@ func bounded(name string) string {
 		return name
 	}
 	return fmt.Sprintf("%s#%x", name[:longest-65], sha256.Sum256([]byte(name)))
+}
+
+// FairnessKey is Temporal's: among equal priorities the workspaces of a queue
+// take turns. It takes 64 bytes; what is longer ends in a hash.
+func FairnessKey(scope, workspace string) string {
+	const most = 64
+	key := scope + "/" + workspace
+	if len(key) <= most {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("%s#%x", key[:most-17], sum[:8])
 }

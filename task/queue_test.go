@@ -16,8 +16,11 @@ func TestAQueueIsNamedByWhatItsWorkRequiresAndProvides(t *testing.T) {
 		want            string
 	}{
 		"an architecture":                   {amd64, nil, "build/amd64"},
-		"what it implies is left out":       {append(with(), Implied()...), nil, "build/amd64"},
-		"a noop and an sbuild share":        {simpleTags("noop", "amd64", ""), nil, "build/amd64"},
+		"what it implies is left out":       {with(impliedBy("sbuild")...), nil, "build/amd64"},
+		"a task that is not the usual one":  {simpleTags("noop", "amd64", ""), nil, "build/amd64/noop"},
+		"and what that implies is left out": {with(impliedBy("mmdebstrap")...), nil, "build/amd64/mmdebstrap"},
+		"the tool of another task is not":   {append(simpleTags("noop", "amd64", ""), "worker:cap:sbuild"), nil, "build/amd64/noop+cap:sbuild"},
+		"another version is not implied":    {with("worker:task:worker:sbuild:version:2"), nil, "build/amd64+task:worker:sbuild:version:2"},
 		"a class":                           {with("worker:class:big"), nil, "build/amd64+class:big"},
 		"a gate":                            {amd64, []string{"task:workspace:debusine:security"}, "build/amd64~workspace:debusine:security"},
 		"order and repetition do not count": {[]string{"worker:class:b", "worker:build-arch:amd64", "worker:class:a", "worker:class:b"}, nil, "build/amd64+class:a+class:b"},
@@ -49,7 +52,7 @@ func TestALongNameEndsInAHashAndStaysApart(t *testing.T) {
 // met soon.
 func TestTwoPairsNeverShareAName(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	pieces := []string{"worker:", "task:", "build-arch:", "class:", "worker:build-arch:a", "a", "+", "~", "!", "%", "2B", "/", "#", ":", "", "é", "work"}
+	pieces := []string{"worker:task:worker:a:version:1", "worker:task:worker:", ":version:1", "sbuild", "worker:", "task:", "build-arch:", "class:", "worker:build-arch:a", "a", "+", "~", "!", "%", "2B", "/", "#", ":", "", "é", "work"}
 	tag := func() string {
 		var b strings.Builder
 		for range random.IntN(4) {
@@ -102,5 +105,20 @@ func TestPriorityKeysKeepTheOrderOfPriorities(t *testing.T) {
 	}
 	if PriorityKey(0) != 3 || last != 1 {
 		t.Errorf("0 has key %d, 50 has key %d", PriorityKey(0), last)
+	}
+}
+
+func TestFairnessKeysFitIntoTemporalsAndStayApart(t *testing.T) {
+	long := strings.Repeat("w", 80)
+	seen := map[string]string{}
+	for _, c := range [][2]string{{"debusine", "System"}, {"other", "System"}, {"debusine", long + "a"}, {"debusine", long + "b"}, {"debusine", ""}} {
+		key := FairnessKey(c[0], c[1])
+		if before, met := seen[key]; met || len(key) > 64 || key == "" {
+			t.Errorf("%q has the key %q, as %s has", c, key, before)
+		}
+		seen[key] = c[0] + "/" + c[1]
+	}
+	if seen["debusine/System"] == "" {
+		t.Errorf("a short name is not shown as it is: %q", seen)
 	}
 }

@@ -29,6 +29,9 @@ var (
 type PlanRequest struct {
 	Parent int64  `json:"parent"`
 	Steps  []Step `json:"steps"`
+	// Execution is the Temporal id of the workflow that asks, which the activity
+	// fills in: a run that was retried since must not plan for the next.
+	Execution string `json:"-"`
 }
 
 // Step is one child to be: named within its parent, so that asking twice makes
@@ -127,6 +130,6 @@ func OnWorker(ctx workflow.Context, start WorkflowStart, c Child) Future[Outcome
 	return t.Do(ctx, workflow.ActivityOptions{
 		TaskQueue: c.Queue, ActivityID: ActivityID(start.Installation, c.ID), StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat,
 		RetryPolicy: retry, WaitForCancellation: true, Summary: fmt.Sprintf("%s (work request %d)", Plain(c.Summary), c.ID),
-		Priority: temporal.Priority{PriorityKey: PriorityKey(start.Priority), FairnessKey: start.Workspace},
+		Priority: temporal.Priority{PriorityKey: PriorityKey(start.Priority), FairnessKey: FairnessKey(start.Scope, start.Workspace)},
 	}, WorkRequest{c.ID})
 }

@@ -61,7 +61,8 @@ var (
 // no known family are nobody's to say: a tag that is misspelt would otherwise
 // hold work up for ever.
 func AllowedFrom(source Provenance, kind TagKind, tag string) bool {
-	if len(tag) > longestTag || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+	// A comma stands between tags on command lines.
+	if len(tag) > longestTag || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' }) {
 		return false
 	}
 	// The machine's type decides which secrets come near it.
@@ -76,16 +77,21 @@ func AllowedFrom(source Provenance, kind TagKind, tag string) bool {
 	return false
 }
 
-// The keys of worker metadata that hold lists of tags.
+// The keys of worker metadata that are understood: lists of tags, and in what
+// an administrator says, lists of names of tasks.
 const (
-	ProvidedTags = "provided_tags"
-	RequiredTags = "required_tags"
+	ProvidedTags   = "provided_tags"
+	RequiredTags   = "required_tags"
+	TasksAllowlist = "tasks_allowlist" // these and no others; wins over the denylist unless it is empty
+	TasksDenylist  = "tasks_denylist"  // all but these
 )
 
 // WorkerTags are the tags of a worker: what it reports (dynamic, under
 // provided_tags) together with what an administrator says of it (static, under
-// provided_tags and required_tags), each limited to what its source may say.
-// ignored are those that were said and do not count, so that both can be told.
+// provided_tags and required_tags), each limited to what its source may say. A
+// task that an administrator denies the machine (tasks_allowlist, tasks_denylist)
+// is one whose version it does not provide, whatever it reports. ignored are tags
+// that were said and are not their source's to say, so that both can be told.
 // All three are sorted and without repetition.
 func WorkerTags(dynamic, static map[string]any) (provided, required, ignored []string) {
 	take := func(source Provenance, kind TagKind, tags []string) (allowed []string) {
@@ -101,18 +107,55 @@ func WorkerTags(dynamic, static map[string]any) (provided, required, ignored []s
 	provided = append(take(FromWorker, WorkerProvided, tagList(dynamic[ProvidedTags])), take(FromAdmin, WorkerProvided, tagList(static[ProvidedTags]))...)
 	take(FromWorker, WorkerRequired, tagList(dynamic[RequiredTags]))
 	required = take(FromAdmin, WorkerRequired, tagList(static[RequiredTags]))
+	provided = slices.DeleteFunc(provided, func(tag string) bool {
+		name, isTask := taskOfTag(tag)
+		return isTask && !mayRun(static, name)
+	})
 	return tagSet(provided), tagSet(required), tagSet(ignored)
 }
 
-// Implied are the tags that an architecture implies: what every build machine
-// of this release provides, and what queue names therefore leave out. A machine
-// that lacks one of them is not entitled to any queue of an architecture.
-func Implied() []string {
-	tags := []string{"worker:type:worker", "worker:executor:unshare", "worker:cap:sbuild", "worker:cap:mmdebstrap"}
+// mayRun says whether an administrator lets the machine run a task.
+func mayRun(static map[string]any, name string) bool {
+	named := func(key string) bool { return slices.Contains(TaskNames(static[key]), name) }
+	if len(TaskNames(static[TasksAllowlist])) > 0 {
+		return named(TasksAllowlist)
+	}
+	return !named(TasksDenylist)
+}
+
+// TaskNames reads an allowlist or a denylist: names as the catalogue writes them.
+func TaskNames(value any) (names []string) {
+	for _, name := range tagList(value) {
+		names = append(names, Canonical(name))
+	}
+	return names
+}
+
+// taskOfTag gives the task whose version a tag is about.
+func taskOfTag(tag string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(tag, "worker:task:worker:")
+	name, _, versioned := strings.Cut(rest, ":version:")
+	return name, ok && versioned && name != ""
+}
+
+// Implied are the tags that queue names may leave out: what a build machine
+// provides that does all tasks of this release.
+func Implied() (tags []string) {
 	for _, name := range WorkerTasks() {
-		tags = append(tags, versionTag(name))
+		tags = append(tags, impliedBy(name)...)
 	}
 	return tagSet(tags)
+}
+
+// impliedBy are the tags that a task on an architecture implies: what the name of
+// its queue leaves out. A machine that lacks one of them gets none of its work.
+func impliedBy(name string) []string {
+	tags := []string{"worker:type:worker", "worker:executor:unshare", versionTag(name)}
+	switch name {
+	case "sbuild", "mmdebstrap":
+		tags = append(tags, "worker:cap:"+name)
+	}
+	return tags
 }
 
 // Entitled is the two-way test: a machine may have the work when both answers

@@ -27,6 +27,8 @@ func TestATagMayBeSaidByFew(t *testing.T) {
 		{FromWorker, WorkerProvided, "worker:cap:a\n", false},
 		{FromWorker, WorkerProvided, "worker:cap:" + strings.Repeat("x", 300), false},
 		{FromWorker, WorkerProvided, "worker:colour:red", false},
+		{FromWorker, WorkerProvided, "worker:cap:a,worker:class:big", false},
+		{FromAdmin, WorkerProvided, "worker:class:a,b", false},
 		{FromWorker, WorkerRequired, "task:scope:debusine", false},
 		{FromAdmin, WorkerProvided, "worker:class:big", true},
 		{FromAdmin, WorkerRequired, "task:workspace:debusine:security", true},
@@ -96,5 +98,35 @@ func TestAMachineThatLacksAnImpliedTagIsNotEntitled(t *testing.T) {
 	missing, _ := Entitled(has, nil, QueueRequired(required), nil)
 	if !slices.Equal(missing, []string{"worker:executor:unshare"}) {
 		t.Errorf("missing %q", missing)
+	}
+}
+
+func TestAnAdministratorSaysWhichTasksAMachineRuns(t *testing.T) {
+	reports := map[string]any{"provided_tags": append(Implied(), "worker:build-arch:amd64"), "tasks_allowlist": []any{"noop"}}
+	list := func(names ...any) []any { return names }
+	for name, c := range map[string]struct {
+		static map[string]any
+		want   []string
+	}{
+		"nothing is said":                        {nil, []string{"mmdebstrap", "noop", "sbuild", "sleep"}},
+		"a denied one":                           {map[string]any{TasksDenylist: list("mmdebstrap")}, []string{"noop", "sbuild", "sleep"}},
+		"one that is allowed":                    {map[string]any{TasksAllowlist: list("sbuild")}, []string{"sbuild"}},
+		"the allowlist wins":                     {map[string]any{TasksAllowlist: list("sbuild"), TasksDenylist: list("sbuild")}, []string{"sbuild"}},
+		"an empty allowlist does not":            {map[string]any{TasksAllowlist: list(), TasksDenylist: list("sbuild")}, []string{"mmdebstrap", "noop", "sleep"}},
+		"names are written in more than one way": {map[string]any{TasksAllowlist: list("SBuild")}, []string{"sbuild"}},
+		"an unknown one allows nothing":          {map[string]any{TasksAllowlist: list("lintian")}, nil},
+		"what is no list says nothing":           {map[string]any{TasksDenylist: "sbuild"}, []string{"mmdebstrap", "noop", "sbuild", "sleep"}},
+	} {
+		provided, _, _ := WorkerTags(reports, c.static)
+		var may []string
+		for _, does := range WorkerTasks() {
+			required := QueueRequired([]string{"worker:build-arch:amd64", versionTag(does)})
+			if missing, _ := Entitled(provided, nil, required, nil); len(missing) == 0 {
+				may = append(may, does)
+			}
+		}
+		if !slices.Equal(may, c.want) {
+			t.Errorf("%s: it may run %q, not %q", name, may, c.want)
+		}
 	}
 }

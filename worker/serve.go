@@ -49,6 +49,10 @@ func (m *machine) hello(ctx context.Context) (api.WorkerHello, error) {
 		hello, err := m.home.Hello(ctx, report(m.arch, m.concurrency))
 		if err == nil && hello.Enabled {
 			m.log.Info("joined", "name", hello.Name, "gateway", hello.Gateway, "tags", hello.TagsProvided)
+			if hello.Concurrency != m.concurrency {
+				m.log.Info("an administrator says how much it takes at once, not --concurrency", "takes", hello.Concurrency, "concurrency", m.concurrency,
+					"hint", "debusine admin worker manage "+hello.Name+" --concurrency N")
+			}
 			if len(hello.TagsIgnored) > 0 {
 				m.log.Warn("tags that only an administrator may give were ignored", "tags", hello.TagsIgnored)
 			}

@@ -38,6 +38,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 }
 
 func (a *Activities) plan(ctx context.Context, req task.PlanRequest) (task.Planned, error) {
+	req.Execution = activity.GetInfo(ctx).WorkflowExecution.ID
 	planned, err := a.Records.Plan(ctx, req)
 	if err != nil {
 		return planned, lasting(err)

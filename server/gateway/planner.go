@@ -81,6 +81,7 @@ type planner struct {
 	rows      []store.ReadyRow
 	readAt    time.Time
 	taken     map[int64]bool // received since the rows were read
+	served    []int64        // workspaces that got work, the last one last
 	raised    map[string]time.Time
 	dirty     bool // the rows have changed
 	stale     bool // somebody has come, or a promise is over, since they were read
@@ -232,7 +233,7 @@ func (p *planner) read() {
 	for id := range p.hands {
 		except = append(except, id)
 	}
-	rows, err := p.g.DB.ReadyRows(ctx, queues, except, 2*len(free)+8)
+	rows, err := p.g.DB.ReadyRows(ctx, queues, except, p.served, 2*len(free)+8)
 	if err != nil {
 		p.g.quietly("rows", "the gateway cannot read what waits for machines", "error", err)
 		return

@@ -66,10 +66,27 @@ func (p *planner) polled(poll *openPoll, got *workflowservice.PollActivityTaskQu
 		p.handBack(h, task.Cannot)
 		return
 	}
+	p.serve(id)
 	p.taken[id] = true
 	p.hands[id] = h
 	p.ready = append(p.ready, h)
 }
+
+// serve puts the workspace of a task that came at the end of the line.
+func (p *planner) serve(id int64) {
+	i := slices.IndexFunc(p.rows, func(r store.ReadyRow) bool { return r.ID == id })
+	if i < 0 {
+		return // the hint did not know of it: no harm
+	}
+	workspace := p.rows[i].Workspace
+	p.served = append(slices.DeleteFunc(p.served, func(w int64) bool { return w == workspace }), workspace)
+	if len(p.served) > mostServed {
+		p.served = slices.Delete(p.served, 0, len(p.served)-mostServed)
+	}
+}
+
+// mostServed is how many workspaces are remembered in the order of their turns.
+const mostServed = 1000
 
 // handBack gives a task to Temporal to be given out again, and keeps it in hand
 // until that is done: the hint must not see it before.

@@ -135,7 +135,7 @@ func (o *Orchestrator) startOutbox(ctx context.Context, id int64, age time.Durat
 			return fmt.Errorf("starting %s: %w", s.TemporalID, err)
 		}
 		crash.Point(crash.Started)
-		if err := o.db.MarkStarted(ctx, s.ID, run); err != nil {
+		if err := o.db.MarkStarted(ctx, s.ID, s.TemporalID, run); err != nil {
 			return fmt.Errorf("marking work request %d: %w", s.ID, err)
 		}
 		o.log.Info("work request", "to", transition(s), "id", s.ID, "task", s.TaskName, "source", s.About.Subject, "queue", s.Queue, "temporal", s.TemporalID)
@@ -170,7 +170,7 @@ func (o *Orchestrator) startActivity(ctx context.Context, s store.Start) (string
 		ID: s.TemporalID, TaskQueue: s.Queue, StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat, RetryPolicy: retry,
 		ActivityIDConflictPolicy: enumspb.ACTIVITY_ID_CONFLICT_POLICY_USE_EXISTING,
 		ActivityIDReusePolicy:    enumspb.ACTIVITY_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
+		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: task.FairnessKey(s.Scope, s.Workspace)},
 		TypedSearchAttributes:    attributes(s), Summary: summary(s), StaticDetails: details(s),
 	}, s.TaskName, task.WorkRequest{ID: s.ID})
 	if err != nil {
@@ -184,7 +184,7 @@ func (o *Orchestrator) startWorkflow(ctx context.Context, s store.Start) (string
 		ID: s.TemporalID, TaskQueue: task.ServerQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: s.Workspace},
+		Priority:                 temporal.Priority{PriorityKey: task.PriorityKey(s.Priority), FairnessKey: task.FairnessKey(s.Scope, s.Workspace)},
 		TypedSearchAttributes:    attributes(s), StaticSummary: summary(s), StaticDetails: details(s),
 	}, s.TaskName, task.WorkflowStart{ID: s.ID, Installation: o.db.Installation(), Scope: s.Scope, Workspace: s.Workspace, Priority: s.Priority, Data: s.Data})
 	if err != nil {
