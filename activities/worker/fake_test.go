@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -87,18 +88,45 @@ func (s *shelf) CreateArtifact(ctx context.Context, category string, data any, f
 		return 0, err
 	}
 	for name, path := range files {
-		content, err := os.ReadFile(path)
+		file, err := copyFile(s.path(id, name), path)
 		if err != nil {
 			return 0, err
 		}
-		sum := sha256.Sum256(content)
-		artifact.Files[name] = api.File{Size: int64(len(content)), Checksums: map[string]string{"sha256": hex.EncodeToString(sum[:])}}
-		if err := os.WriteFile(s.path(id, name), content, 0o644); err != nil {
-			return 0, err
-		}
+		artifact.Files[name] = file
 	}
 	s.artifacts[id] = artifact
 	return id, nil
+}
+
+// copyFile copies and tells size and checksum.
+func copyFile(to, from string) (api.File, error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return api.File{}, err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return api.File{}, err
+	}
+	sum := sha256.New()
+	size, err := io.Copy(io.MultiWriter(out, sum), in)
+	return api.File{Size: size, Checksums: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))}}, errors.Join(err, out.Close())
+}
+
+// beside is another shelf that has some artifacts of this one: builds that run
+// beside one another each have their log.
+func (s *shelf) beside(t *testing.T, shared ...api.Artifact) *shelf {
+	t.Helper()
+	other := newShelf(t)
+	other.last = s.last
+	for _, a := range shared {
+		if err := os.Symlink(filepath.Join(s.dir, fmt.Sprint(a.ID)), filepath.Join(other.dir, fmt.Sprint(a.ID))); err != nil {
+			t.Fatal(err)
+		}
+		other.artifacts[a.ID] = a
+	}
+	return other
 }
 
 func (s *shelf) Relate(_ context.Context, from, to int64, kind string) error {

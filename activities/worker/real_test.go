@@ -113,23 +113,37 @@ func bootstrap(t *testing.T, doer *workeract.Doer, s *shelf, url, suite string) 
 	return tarballs[0]
 }
 
-func TestEnvironmentThenHello(t *testing.T) {
+// TestBuilds shares one environment: to bootstrap one takes minutes.
+func TestBuilds(t *testing.T) {
 	url, suite := mirror(t)
 	doer, s := newDoer(t), newShelf(t)
-	environment := bootstrap(t, doer, s, url, suite)
-	t.Run("the tarball says what is in it", func(t *testing.T) { describesItself(t, s, environment) })
-	s.log = nil
-	source := fetchSource(t, s, url, suite, "hello")
+	e := environments{whole: bootstrap(t, doer, s, url, suite)}
+	t.Run("the tarball says what is in it", func(t *testing.T) { describesItself(t, s, e.whole) })
+	e.bare, e.dead = s.cutOff(t, e.whole)
+	hello := fetchSource(t, s, url, suite, "hello")
+	t.Run("beside one another", func(t *testing.T) {
+		t.Run("hello", func(t *testing.T) {
+			t.Parallel()
+			buildsHello(t, doer, s.beside(t, e.whole, hello), hello, e.whole)
+		})
+		for _, b := range badBuilds() {
+			t.Run(b.name, func(t *testing.T) { b.run(t, doer, s, e) })
+		}
+		t.Run("aborted: gone within ten seconds, with its log", func(t *testing.T) {
+			t.Parallel()
+			abortsABuild(t, doer, s.beside(t, e.bare), e.bare)
+		})
+	})
+}
+
+func buildsHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environment api.Artifact) {
 	start := time.Now()
-	outcome, err := doer.Do(t.Context(), job(t, "sbuild", object{
-		"input": object{"source_artifact": source.ID}, "build_architecture": "amd64", "environment": "bookworm",
-	}, object{"input_source_artifact_id": source.ID, "environment_id": environment.ID, "input_extra_binary_artifacts_ids": []int64{}}), s)
+	outcome, err := doer.Do(t.Context(), sbuildJob(t, source.ID, environment.ID), s)
 	if err != nil || outcome.Result != debusine.Success {
 		t.Fatalf("build: %+v, %v\n%s", outcome, err, s.log)
 	}
 	t.Logf("build took %v: %+v", time.Since(start), *outcome.OutputData.RuntimeStatistics)
-	t.Run("log, packages and upload are stored", func(t *testing.T) { helloIsStored(t, s) })
-	t.Run("a source that does not build is a failure with its log", func(t *testing.T) { brokenHello(t, doer, s, source, environment) })
+	helloIsStored(t, s)
 }
 
 func describesItself(t *testing.T, s *shelf, tarball api.Artifact) {
@@ -202,83 +216,24 @@ func helloIsStored(t *testing.T, s *shelf) {
 	}
 }
 
-// brokenHello builds with a build dependency that nobody has: quick to fail.
-func brokenHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environment api.Artifact) {
-	files := map[string]string{}
-	for name := range source.Files {
-		content, err := os.ReadFile(s.path(source.ID, name))
-		if err != nil {
-			t.Fatal(err)
+func abortsABuild(t *testing.T, doer *workeract.Doer, s *shelf, environment api.Artifact) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	aborted := make(chan time.Time, 1)
+	go func() {
+		for !s.saw("Install package build dependencies") && ctx.Err() == nil {
+			time.Sleep(50 * time.Millisecond)
 		}
-		text := string(content)
-		if strings.HasSuffix(name, ".dsc") {
-			text = strings.Replace(text, "Build-Depends: ", "Build-Depends: no-such-package, ", 1)
-		}
-		files[name] = text
+		aborted <- time.Now()
+		cancel()
+	}()
+	source := s.source(t, nil, nil)
+	_, err := doer.Do(ctx, sbuildJob(t, source.ID, environment.ID), s)
+	cancel()
+	if took := time.Since(<-aborted); !errors.Is(err, context.Canceled) || took > 10*time.Second {
+		t.Errorf("got %v after %v", err, took)
 	}
-	id := s.put(t, debusine.CategorySourcePackage, source.Data, files)
-	before := len(s.all("debian:upload"))
-	s.log = nil
-	outcome, err := doer.Do(t.Context(), job(t, "sbuild", object{
-		"input": object{"source_artifact": id}, "build_architecture": "amd64", "environment": "bookworm",
-	}, object{"input_source_artifact_id": id, "environment_id": environment.ID}), s)
-	if err != nil || outcome.Result != debusine.Failure || codesOf(outcome) != "build-failed" {
-		t.Fatalf("got %+v, %v", outcome, err)
+	if logs := s.all("debian:package-build-log"); len(logs) != 1 || !strings.Contains(s.text(t, logs[0]), "Update chroot") {
+		t.Errorf("the log was not kept: %d", len(logs))
 	}
-	t.Logf("%+v", outcome.OutputData.Errors)
-	if message := outcome.OutputData.Errors[0].Message; !strings.Contains(message, "nothing provides no-such-package") {
-		t.Errorf("message %q", message)
-	}
-	logs := s.all("debian:package-build-log")
-	if len(logs) != 2 || !strings.Contains(string(logs[1].Data), `"unsat-dependency":"no-such-package`) || !strings.Contains(s.text(t, logs[1]), "no-such-package") {
-		t.Errorf("the log of the failure is not stored")
-	}
-	if len(s.all("debian:upload")) != before || len(s.all("debusine:work-request-debug-logs")) != 1 {
-		t.Error("an upload, or no debug logs")
-	}
-}
-
-func TestStoppedBuildKeepsItsLog(t *testing.T) {
-	url, suite := mirror(t)
-	doer, s := newDoer(t), newShelf(t)
-	environment := bootstrap(t, doer, s, url, suite)
-	source := fetchSource(t, s, url, suite, "hello")
-	build := job(t, "sbuild", object{
-		"input": object{"source_artifact": source.ID}, "build_architecture": "amd64", "environment": "bookworm",
-	}, object{"input_source_artifact_id": source.ID, "environment_id": environment.ID})
-
-	t.Run("by its time limit: a failure", func(t *testing.T) {
-		s.log = nil
-		build.Limit = 15 * time.Second
-		outcome, err := doer.Do(t.Context(), build, s)
-		if err != nil || outcome.Result != debusine.Failure || !strings.HasPrefix(codesOf(outcome), "time-limit") {
-			t.Fatalf("got %+v, %v", outcome, err)
-		}
-		if logs := s.all("debian:package-build-log"); len(logs) != 1 || s.text(t, logs[0]) != string(s.log) || len(s.log) == 0 {
-			t.Errorf("%d logs, %d bytes live", len(logs), len(s.log))
-		}
-	})
-	t.Run("by an abort: gone within ten seconds", func(t *testing.T) {
-		build.Limit = 0
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		s.log = nil
-		var aborted time.Time
-		go func() {
-			for !s.saw("Install package build dependencies") {
-				time.Sleep(50 * time.Millisecond)
-			}
-			aborted = time.Now()
-			cancel()
-		}()
-		_, err := doer.Do(ctx, build, s)
-		if took := time.Since(aborted); !errors.Is(err, context.Canceled) || took > 10*time.Second {
-			t.Errorf("got %v after %v", err, took)
-		} else {
-			t.Logf("ended %v after the abort", took)
-		}
-		if logs := s.all("debian:package-build-log"); len(logs) != 2 || !strings.Contains(s.text(t, logs[1]), "Update chroot") {
-			t.Errorf("the log was not kept: %d", len(logs))
-		}
-	})
 }

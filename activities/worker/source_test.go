@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -94,6 +95,10 @@ func (s *shelf) cutOff(t *testing.T, environment api.Artifact) (bare, dead api.A
 	dir := t.TempDir()
 	names := slices.Sorted(maps.Keys(environment.Files))
 	// Of two entries for one path the later is what remains.
+	var data debusine.SystemTarballData
+	if err := json.Unmarshal(environment.Data, &data); err != nil {
+		t.Fatal(err)
+	}
 	script := fmt.Sprintf(`set -e; cd %s
 		zstd -dcq '%s' > bare.tar
 		cp bare.tar dead.tar
@@ -101,15 +106,15 @@ func (s *shelf) cutOff(t *testing.T, environment api.Artifact) (bare, dead api.A
 		echo 'Acquire::Retries "0";' > etc/apt/apt.conf.d/99retries
 		: > etc/apt/sources.list.d/debusine.sources
 		tar --append --owner=0 --group=0 -f bare.tar ./etc/apt/sources.list.d/debusine.sources
-		printf 'Types: deb\nURIs: http://10.0.2.2:9/debian\nSuites: bookworm\nComponents: main\n' > etc/apt/sources.list.d/debusine.sources
+		printf 'Types: deb\nURIs: http://10.0.2.2:9/debian\nSuites: %s\nComponents: main\n' > etc/apt/sources.list.d/debusine.sources
 		tar --append --owner=0 --group=0 -f dead.tar ./etc/apt/sources.list.d/debusine.sources ./etc/apt/apt.conf.d/99retries`,
-		dir, s.path(environment.ID, names[0]))
+		dir, s.path(environment.ID, names[0]), data.Codename)
 	if said, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
 	keep := func(name string) api.Artifact {
 		id, err := s.CreateArtifact(t.Context(), debusine.CategorySystemTarball, debusine.SystemTarballData{Filename: "system.tar", Vendor: "debian",
-			Codename: "bookworm", Mirror: "http://mirror.example/debian", Architecture: "amd64", Components: []string{"main"}, Pkglist: map[string]string{}},
+			Codename: data.Codename, Mirror: "http://mirror.example/debian", Architecture: "amd64", Components: []string{"main"}, Pkglist: map[string]string{}},
 			map[string]string{"system.tar": filepath.Join(dir, name)})
 		if err != nil {
 			t.Fatal(err)
