@@ -89,6 +89,8 @@ type Result struct {
 	// Duration is wall time, CPU is user + system time of all processes that
 	// were waited for.
 	Duration, CPU time.Duration
+	// User and System are the two parts of CPU.
+	User, System time.Duration
 	// MaxRSS is the largest resident set of any one process, in bytes.
 	MaxRSS int64
 	// Disk is the most space that the work folder was seen to take, in bytes.

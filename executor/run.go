@@ -175,7 +175,8 @@ func (r *Result) account(state *os.ProcessState) {
 	if state == nil {
 		return
 	}
-	r.CPU = state.UserTime() + state.SystemTime()
+	r.User, r.System = state.UserTime(), state.SystemTime()
+	r.CPU = r.User + r.System
 	r.ExitCode = state.ExitCode()
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		r.ExitCode = 128 + int(status.Signal())

@@ -89,7 +89,7 @@ func (j *jobs) attempt(ctx context.Context, log *slog.Logger, id int64, b api.Be
 		log.Warn("stopped: the work was given to another worker")
 		return failure(task.WorkerError, errVoid)
 	case cause != nil:
-		return j.aborted(context.WithoutCancel(ctx), log, home)
+		return j.aborted(context.WithoutCancel(ctx), log, home, outcome.OutputData)
 	case errors.As(err, new(workeract.UnknownTask)):
 		return failure(task.Cannot, err)
 	case err != nil:
@@ -114,12 +114,13 @@ func (j *jobs) complete(ctx context.Context, log *slog.Logger, home Attempt, out
 }
 
 // aborted closes an attempt whose work request was aborted: the log is there
-// already, and what is said of the result is ignored.
-func (j *jobs) aborted(ctx context.Context, log *slog.Logger, home Attempt) error {
+// already, what the attempt took is told, and what is said of the result is
+// ignored.
+func (j *jobs) aborted(ctx context.Context, log *slog.Logger, home Attempt, data debusine.OutputData) error {
 	log.Info("stopped: aborted")
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	output, err := json.Marshal(debusine.OutputData{})
+	output, err := json.Marshal(data)
 	if err != nil {
 		return failure(task.WorkerError, err)
 	}

@@ -87,15 +87,12 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	over := time.Now()
 	stats.DurationRun = whole(over.Sub(ready))
 
-	outcome, err := a.judge(ctx, w, result)
+	verdict, err := a.judge(ctx, w, result)
 	flush()
-	if ctx.Err() != nil {
-		return Outcome{}, context.Cause(ctx)
-	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return a.broken(ctx, w, "looking at what came out", err)
 	}
-	if outcome != debusine.Success {
+	if verdict != debusine.Success && ctx.Err() == nil {
 		a.note("the command ended with exit code %d", result.ExitCode)
 		a.uploadDebug(ctx, w)
 	}
@@ -103,15 +100,19 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	a.account(&stats, result)
 	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
 	a.machineSize(&stats)
-	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", outcome,
+	outcome := Outcome{Result: verdict, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result)}}
+	if ctx.Err() != nil {
+		outcome.Result, outcome.OutputData.Errors = "", nil
+		return outcome, context.Cause(ctx)
+	}
+	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", verdict,
 		"setup", ready.Sub(start), "run", over.Sub(ready), "teardown", end.Sub(over))
-	return Outcome{Result: outcome, OutputData: debusine.OutputData{
-		RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result)}}, nil
+	return outcome, nil
 }
 
 // account fills in what the command took.
 func (a *attempt) account(stats *debusine.RuntimeStatistics, ran executor.Result) {
-	stats.CPUTime = whole(ran.CPU)
+	stats.CPUTime, stats.CPUTimeUser, stats.CPUTimeSystem = whole(ran.CPU), whole(ran.User), whole(ran.System)
 	stats.Memory, stats.DiskSpace = ran.MaxRSS, max(ran.Disk, a.leastDisk)
 }
 
@@ -174,6 +175,10 @@ func (a *attempt) broken(ctx context.Context, w work, doing string, err error) (
 	}
 	a.note("%v", err)
 	a.uploadDebug(ctx, w)
+	if away := (mirrorAway{}); errors.As(err, &away) {
+		return Outcome{Result: debusine.TemporaryFailure, OutputData: debusine.OutputData{
+			Errors: []debusine.TaskError{{Message: away.Error(), Code: "mirror-failed"}}}}, nil
+	}
 	if isUnusable(err) {
 		return hopeless("execute-failed", err), nil
 	}

@@ -114,7 +114,10 @@ func TestWhatAStoppedAttemptKeeps(t *testing.T) {
 			k, w := &keeper{}, &script{text: "echo begun; exec sleep 60"}
 			k.heard = func() { cancel(test.cause) }
 			start := time.Now()
-			_, err := d.inFolder(ctx, Job{WorkRequest: 7, Limit: time.Minute}, k, w)
+			outcome, err := d.inFolder(ctx, Job{WorkRequest: 7, Limit: time.Minute}, k, w)
+			if stats := outcome.OutputData.RuntimeStatistics; stats == nil || stats.DurationRun == 0 || outcome.Result != "" {
+				t.Errorf("it took %+v, %q", stats, outcome.Result)
+			}
 			if !errors.Is(err, test.expect) || w.called != test.keeps || len(k.made) != 0 {
 				t.Errorf("got %v, judged %t, made %v", err, w.called, k.made)
 			}

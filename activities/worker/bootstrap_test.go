@@ -64,6 +64,9 @@ func TestBootstrapIsJudged(t *testing.T) {
 	}{
 		{"a success is stored", executor.Result{}, nil, debusine.Success, "", "debian:system-tarball", ""},
 		{"an exit code is a failure", executor.Result{ExitCode: 25}, nil, debusine.Failure, "bootstrap-failed", "", ""},
+		{"a mirror that is away is a temporary one", executor.Result{ExitCode: 25}, func(m *mmdebstrap) {
+			os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(m.tar)), "cmd-output.log"), []byte(refusedPackage), 0o644)
+		}, debusine.TemporaryFailure, "mirror-failed", "", ""},
 		{"a time limit has been told", executor.Result{TimedOut: true}, nil, debusine.Failure, "", "", ""},
 		{"facts that are a link are refused", executor.Result{}, func(m *mmdebstrap) {
 			os.Remove(m.facts)
@@ -80,6 +83,9 @@ func TestBootstrapIsJudged(t *testing.T) {
 			a, _ := newAttempt(t)
 			server := &recorder{}
 			a.server = server
+			if err := os.WriteFile(a.logPath(), []byte("E: no such suite\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			m := bootstrapped(t, a, "trixie", "ID=debian\n")
 			if test.bend != nil {
 				test.bend(m)

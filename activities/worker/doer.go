@@ -105,8 +105,9 @@ func New(ctx context.Context, machine *executor.Machine, log *slog.Logger) (*Doe
 
 // Do does a job. When ctx ends the command is stopped and the error is the
 // context's cause. Where that is context.Canceled, the job was aborted and its
-// log is kept as far as the server takes it; with any other cause the job is
-// given back, and nothing is uploaded.
+// log is kept as far as the server takes it, and the outcome has no result but
+// what the attempt took, where its command had begun; with any other cause the
+// job is given back, and nothing is uploaded.
 func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) {
 	definition, err := task.WorkerTask(job.Task)
 	if err != nil {
@@ -145,6 +146,12 @@ type unusable struct{ what string }
 func (u unusable) Error() string { return u.what }
 
 func unusablef(format string, args ...any) error { return unusable{fmt.Sprintf(format, args...)} }
+
+// mirrorAway is an error about a mirror: nobody is to blame here, and time may
+// mend it.
+type mirrorAway struct{ what string }
+
+func (m mirrorAway) Error() string { return "a mirror could not be used: " + m.what }
 
 // isUnusable also counts the server's plain refusals of what was asked for.
 func isUnusable(err error) bool {

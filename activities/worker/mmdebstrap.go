@@ -134,6 +134,9 @@ func (a *attempt) fetchURL(ctx context.Context, url, name, sha256 string) (strin
 	if !ran.Succeeded() {
 		said, _ := os.ReadFile(log)
 		a.debug[filepath.Base(log)] = log
+		if away := aptWords(said).mirror; away != "" && !strings.Contains(away, "Hash Sum mismatch") {
+			return "", mirrorAway{away}
+		}
 		return "", unusablef("%s cannot be fetched: %s", url, clip(said[max(0, len(said)-100):]))
 	}
 	return to, nil
@@ -234,15 +237,29 @@ func (m *mmdebstrap) argv(a *attempt) []string {
 		m.repos[0].Suite, m.tar, filepath.Join(a.folder.Path, "debusine.sources"))
 }
 
+// explainBootstrap says why there is no environment.
+func (a *attempt) explainBootstrap(ran executor.Result) (debusine.Result, error) {
+	end, err := tailOf(a.logPath(), summarySize)
+	if err != nil {
+		return "", fmt.Errorf("reading mmdebstrap's log: %w", err)
+	}
+	if away := aptWords(end).mirror; away != "" {
+		a.errors = append(a.errors, debusine.TaskError{Message: mirrorAway{away}.Error(), Code: "mirror-failed"})
+		return debusine.TemporaryFailure, nil
+	}
+	a.errors = append(a.errors, debusine.TaskError{
+		Message: because(fmt.Sprintf("mmdebstrap ended with exit code %d", ran.ExitCode), lastError(end)), Code: "bootstrap-failed"})
+	return debusine.Failure, nil
+}
+
 // teardown uploads the tarball with what the hook has found out.
 func (m *mmdebstrap) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
 	if !ran.Succeeded() {
 		a.debug["cmd-output.log"] = a.logPath()
-		if !ran.TimedOut {
-			a.errors = append(a.errors, debusine.TaskError{
-				Message: fmt.Sprintf("mmdebstrap ended with exit code %d", ran.ExitCode), Code: "bootstrap-failed"})
+		if ran.TimedOut {
+			return debusine.Failure, nil
 		}
-		return debusine.Failure, nil
+		return a.explainBootstrap(ran)
 	}
 	data, err := m.describe()
 	if err != nil {

@@ -102,7 +102,7 @@ func TestSourceThatIsNotWhatItSaysIsAFailureWithItsLog(t *testing.T) {
 	}
 }
 
-func TestMirrorThatIsNoneIsAnErrorNotALoss(t *testing.T) {
+func TestMirrorThatIsAwayIsATemporaryFailure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("apt tries again for seven seconds")
 	}
@@ -111,7 +111,8 @@ func TestMirrorThatIsNoneIsAnErrorNotALoss(t *testing.T) {
 		"bootstrap_options":      object{"architecture": "amd64"},
 		"bootstrap_repositories": []object{{"mirror": "http://10.0.2.2:9/debian", "suite": "trixie"}},
 	}, nil), s)
-	if err != nil || outcome.Result != debusine.Error || !strings.Contains(outcome.OutputData.Errors[0].Message, "cannot be fetched") {
+	if err != nil || outcome.Result != debusine.TemporaryFailure || codesOf(outcome) != "mirror-failed" ||
+		!strings.Contains(outcome.OutputData.Errors[0].Message, "a mirror could not be used: http://10.0.2.2:9/debian/dists/trixie/InRelease") {
 		t.Errorf("got %+v, %v", outcome, err)
 	}
 	if logs := s.all("debusine:work-request-debug-logs"); len(logs) != 1 || len(logs[0].Files) != 2 {

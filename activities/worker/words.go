@@ -139,6 +139,15 @@ func (l *listener) hearApt(line []byte) {
 	}
 }
 
+// aptWords is what apt says in a text that is all its own.
+func aptWords(text []byte) words {
+	l := listener{}
+	for _, line := range splitLines(text) {
+		l.hearApt(line)
+	}
+	return l.said
+}
+
 // hearUnmet takes one line of apt's list:
 // " sbuild-build-depends-main-dummy : Depends: x (>= 2) but 1 is to be installed".
 func (l *listener) hearUnmet(text string) {
