@@ -2,7 +2,7 @@ package cli
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"time"
 
@@ -31,7 +31,8 @@ func workRequestLog(s *session) error {
 	if s.Bool("follow") {
 		s.api = s.api.WithPatience(longWait, s.away())
 	}
-	var to io.Writer = safeWriter{s.out.to}
+	safe := &safeWriter{to: s.out.to}
+	var to io.Writer = safe
 	tail := &lastLines{most: s.Int("tail")}
 	if s.IsSet("tail") {
 		to = tail
@@ -44,12 +45,12 @@ func workRequestLog(s *session) error {
 		if offset += n; n > 0 {
 			continue // a piece may be less than all there is
 		}
-		if err := tail.print(safeWriter{s.out.to}); err != nil {
+		if err := tail.print(safe); err != nil {
 			return err
 		}
-		tail.buffer, to = nil, safeWriter{s.out.to}
+		tail.buffer, to = nil, safe
 		if complete || !s.Bool("follow") {
-			return s.endOfLog(offset, complete)
+			return errors.Join(safe.flush(), s.endOfLog(offset, complete))
 		}
 		select {
 		case <-s.ctx().Done():
@@ -86,21 +87,4 @@ func (l *lastLines) Write(p []byte) (int, error) {
 func (l *lastLines) print(to io.Writer) error {
 	_, err := to.Write(l.buffer)
 	return err
-}
-
-// safeWriter keeps a log from doing things to a terminal: builds are not ours.
-// UTF-8 passes, as do newline, tab and carriage return.
-type safeWriter struct{ to io.Writer }
-
-func (w safeWriter) Write(p []byte) (int, error) {
-	clean := bytes.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, p)
-	if _, err := w.to.Write(clean); err != nil {
-		return 0, fmt.Errorf("printing: %w", err)
-	}
-	return len(p), nil
 }
