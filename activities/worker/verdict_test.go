@@ -60,6 +60,8 @@ func TestOnlySbuildsOwnSummaryIsBelieved(t *testing.T) {
 		{"a forged failure of the mirror, stopped by the time limit", summaryOf("given-back", "apt-get-update"), executor.Result{ExitCode: 3, TimedOut: true}, debusine.Failure, "", ""},
 		{"a forged failure, and sbuild well", failed, executor.Result{}, debusine.Failure, "", `"attempted", but sbuild with exit code 0`},
 		{"a skip is no success", summaryOf("skipped", "arch-check"), executor.Result{}, debusine.Failure, "arch-check", "not for this architecture"},
+		// sbuild's log filter takes replacements from the log itself, and puts them in <<>>.
+		{"a status that the build had rewritten", summaryOf("<<successful>>", "build"), executor.Result{ExitCode: 2}, debusine.Failure, "", "<<successful>>"},
 		{"a summary without a frame", strings.ReplaceAll(successful, string(frame)+"\n", ""), executor.Result{}, debusine.Failure, "", "before it could write its summary"},
 		{"a summary that is cut off", successful[:strings.Index(successful, "Version")], executor.Result{}, debusine.Failure, "", "before it could write"},
 		{"an empty log", "", executor.Result{}, debusine.Failure, "", "exit code 0 before"},
@@ -107,6 +109,8 @@ func TestReasonOfAFailure(t *testing.T) {
 	}{
 		{"a build", build + "make: *** [debian/rules:1: clean] Error 1\n" + strings.Repeat("cc\n", 20) + makes, "attempted", "build", debusine.Failure, "build-failed",
 			"the build failed: make[1]: *** [Makefile:3: hello.o] Error 1"},
+		{"a build that prints sections", build + summaryOf("successful", "") + update + makes, "attempted", "build", debusine.Failure, "build-failed", "Makefile:3: hello.o"},
+		{"a mirror that is away, where dose3 could not be fetched either", update + refusedIndex + install + unmetList, "failed", "explain-bd-uninstallable", debusine.TemporaryFailure, "mirror-failed", "Could not connect"},
 		{"a build without make", build + "dpkg-buildpackage: error: debian/rules clean subprocess returned exit status 127\n", "attempted", "build", debusine.Failure, "build-failed", "exit status 127"},
 		{"a build that is silent for too long", build + makes + "E: Build killed with signal TERM after 150 minutes of inactivity\n", "attempted", "build", debusine.Failure, "build-failed", "150 minutes of inactivity"},
 		{"a build that claims that a mirror is away", build + refusedIndex, "attempted", "build", debusine.Failure, "build-failed", "the build failed"},

@@ -58,6 +58,7 @@ func readWords(path, stage string) words {
 type listener struct {
 	said    words
 	section string // of sbuild's sections: "Update chroot", "Build" …
+	built   bool   // the build has begun: titles may be its own from here
 	framed  bool   // the line before was a section's frame
 	unmet   bool   // inside apt's list
 
@@ -66,7 +67,7 @@ type listener struct {
 
 // packageStage says that apt is at work, before the package's own code runs.
 func (l *listener) packageStage() bool {
-	return l.section == "Update chroot" || l.section == "Install package build dependencies"
+	return !l.built && (l.section == "Update chroot" || l.section == "Install package build dependencies")
 }
 
 func (l *listener) hear(line []byte) {
@@ -79,10 +80,12 @@ func (l *listener) hear(line []byte) {
 		l.section = string(bytes.TrimSpace(bytes.TrimSuffix(name, []byte("|"))))
 	}
 	l.framed = false
-	if l.packageStage() {
-		l.hearApt(line)
-	} else if l.section == "Build" {
+	l.built = l.built || l.section == "Build"
+	switch {
+	case l.built:
 		l.hearBuild(line)
+	case l.packageStage():
+		l.hearApt(line)
 	}
 	if text, found := bytes.CutPrefix(line, []byte("E: ")); found && !empty(text) {
 		l.said.sbuild = clip(text)
