@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -25,10 +23,14 @@ const firstProcess = `
 child=
 trap 'test -n "$child" || exit 143; kill -TERM "-$child" || kill -TERM "$child"' TERM
 exec 2>&3
-uid=$1; gid=$2; shift 2
+uid=$1; gid=$2; doors=$3; limits=$4; shift 4
+test "$doors" -lt 1 || echo 0 >&4 || exit 125
+test "$doors" -lt 2 || echo 0 >&5 || exit 125
+exec 4>&- 5>&-
 mount -t proc -o nosuid,nodev,noexec proc /proc || exit 125
 echo 500 > /proc/self/oom_score_adj
-setsid env --default-signal=INT,QUIT setpriv --reuid="$uid" --regid="$gid" --clear-groups -- "$@" 2>&1 3>&- &
+setsid env --default-signal=INT,QUIT prlimit $limits \
+	setpriv --reuid="$uid" --regid="$gid" --clear-groups -- "$@" 2>&1 3>&- &
 child=$!
 exec 2>/dev/null 3>&-
 while :; do
@@ -40,12 +42,12 @@ done
 
 // runApart runs a command in namespaces of its own. They belong to a thread,
 // which the command's first process is a child of: it dies with that thread.
-func (m *Machine) runApart(ctx context.Context, c Command, to *os.File) (Result, error) {
+func (m *Machine) runApart(ctx context.Context, c Command, to *os.File, stop stopping) (Result, error) {
 	var (
 		result Result
 		err    error
 	)
-	onThread(func() { result, err = m.inNamespaces(ctx, c, to) })
+	onThread(func() { result, err = m.inNamespaces(ctx, c, to, stop) })
 	return result, err
 }
 
@@ -67,7 +69,7 @@ func onThread(f func()) {
 	<-done
 }
 
-func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File) (Result, error) {
+func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File, stop stopping) (Result, error) {
 	flags := unix.CLONE_NEWNS | unix.CLONE_NEWIPC
 	if !m.config.InheritNetwork {
 		flags |= unix.CLONE_NEWNET
@@ -76,28 +78,28 @@ func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File) (Res
 		return Result{}, fmt.Errorf("making namespaces for the job: %w; hint: the worker needs CAP_SYS_ADMIN, "+
 			"which a container has only when started as privileged", err)
 	}
+	if err := ownKeys(); err != nil {
+		return Result{}, err
+	}
 	if err := m.mountApart(c.Folder); err != nil {
 		return Result{}, err
 	}
-	var lost <-chan error
 	if !m.config.InheritNetwork {
 		net, err := startNetwork(fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Gettid()))
 		if err != nil {
 			return Result{}, err
 		}
 		defer net.stop()
-		lost = net.lost
+		stop.broken = net.lost
 	}
-	cmd, complaint, err := m.startFirst(c, to)
+	cmd, complaint, err := m.startFirst(c, to, stop.group)
 	if err != nil {
 		return Result{}, err
 	}
 	defer complaint.Close()
-	result, err := m.supervise(ctx, c, cmd, stopping{
-		ask:    func() { _ = cmd.Process.Signal(unix.SIGTERM) },
-		end:    func() { _ = cmd.Process.Kill() },
-		broken: lost,
-	})
+	stop.ask = func() { _ = cmd.Process.Signal(unix.SIGTERM) }
+	stop.end = func() { _ = cmd.Process.Kill() }
+	result, err := m.supervise(ctx, c, cmd, stop)
 	if said, _ := io.ReadAll(io.LimitReader(complaint, 4096)); len(said) > 0 {
 		err = errors.Join(err, fmt.Errorf("starting %s in its namespaces: %s", c.Argv[0], strings.TrimSpace(string(said))))
 	}
@@ -105,17 +107,28 @@ func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File) (Res
 }
 
 // startFirst starts process 1. complaint yields what it says went wrong.
-func (m *Machine) startFirst(c Command, to *os.File) (cmd *exec.Cmd, complaint *os.File, err error) {
+func (m *Machine) startFirst(c Command, to *os.File, group *jobGroup) (cmd *exec.Cmd, complaint *os.File, err error) {
 	complaint, says, err := os.Pipe()
 	if err != nil {
 		return nil, nil, fmt.Errorf("making a pipe: %w", err)
 	}
 	defer says.Close()
-	argv := append([]string{"-c", firstProcess, m.marker(),
-		strconv.Itoa(m.builder.uid), strconv.Itoa(m.builder.gid)}, c.Argv...)
+	var doors []*os.File
+	limits := "--core=" + rlimit(unix.RLIMIT_CORE, 1)
+	if group != nil {
+		if doors, err = group.doors(); err != nil {
+			complaint.Close()
+			return nil, nil, err
+		}
+		defer closeAll(doors)
+	} else {
+		limits += " --data=" + rlimit(unix.RLIMIT_DATA, 2*c.Limits.Memory) + " --nproc=" + rlimit(unix.RLIMIT_NPROC, c.Limits.Processes)
+	}
+	argv := append([]string{"-c", firstProcess, m.marker(), strconv.Itoa(c.Folder.builder.uid), strconv.Itoa(c.Folder.builder.gid),
+		strconv.Itoa(len(doors)), limits}, c.Argv...)
 	cmd = exec.Command("/bin/sh", argv...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, m.environment(c), to, to
-	cmd.ExtraFiles = []*os.File{says}
+	cmd.ExtraFiles = append([]*os.File{says}, doors...)
 	cmd.SysProcAttr = &unix.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID,
 		Setsid:     true,
@@ -129,81 +142,16 @@ func (m *Machine) startFirst(c Command, to *os.File) (cmd *exec.Cmd, complaint *
 	return cmd, complaint, nil
 }
 
-// mountApart shapes the mount namespace of the calling thread: no other job,
-// temporary folders of its own, and the name server that slirp4netns offers.
-// Slave, not private: what the machine unmounts must not be held here.
-func (m *Machine) mountApart(f *Folder) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("separating the job's mounts: %w", err)
+// rlimit is a limit as prlimit(1) takes it, never above our own: in a container
+// root may not raise it. Cores of 1 byte are none, also where core(5) has them
+// piped to a program of the machine.
+func rlimit(resource int, most int64) string {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(resource, &own); err != nil || most > 0 && uint64(most) < own.Max {
+		own.Max = uint64(max(most, 0))
 	}
-	if !m.config.InheritNetwork {
-		if err := nameServer(f); err != nil {
-			return err
-		}
+	if own.Max == unix.RLIM_INFINITY {
+		return "unlimited"
 	}
-	for place, with := range map[string]string{"/tmp": "tmp", "/var/tmp": "var-tmp", "/dev/shm": ""} {
-		if err := m.ownTemporary(place, f, with); err != nil {
-			return err
-		}
-	}
-	return hideOthers(m.jobs, f.Path)
-}
-
-// ownTemporary replaces a folder that all users of the machine share, unless
-// the worker's state lies in it.
-func (m *Machine) ownTemporary(place string, f *Folder, with string) error {
-	if info, err := os.Stat(place); err != nil || !info.IsDir() || strings.HasPrefix(m.config.Dir+"/", place+"/") {
-		return nil
-	}
-	var err error
-	if with == "" {
-		err = unix.Mount("tmpfs", place, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777")
-	} else {
-		err = unix.Mount(filepath.Join(f.tmp, with), place, "", unix.MS_BIND, "")
-	}
-	if err != nil {
-		return fmt.Errorf("giving the job a %s of its own: %w", place, err)
-	}
-	return nil
-}
-
-// nameServer makes /etc/resolv.conf (or what it links to) name slirp4netns,
-// which asks the machine's own name server, also one on loopback.
-func nameServer(f *Folder) error {
-	place, err := filepath.EvalSymlinks("/etc/resolv.conf")
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("this machine has no /etc/resolv.conf, so a job could find no mirror; hint: make one")
-	}
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(f.Path, "resolv.conf")
-	if err := os.WriteFile(path, []byte("nameserver 10.0.2.3\n"), 0o644); err != nil {
-		return fmt.Errorf("writing the job's resolv.conf: %w", err)
-	}
-	if err := unix.Mount(path, place, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("giving the job its resolv.conf: %w", err)
-	}
-	return nil
-}
-
-// hideOthers leaves only the folder own of those in jobs.
-func hideOthers(jobs, own string) error {
-	// Held open, it can be bound after its place was covered.
-	held, err := unix.Open(own, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("opening the job's folder: %w", err)
-	}
-	defer unix.Close(held)
-	err = unix.Mount("tmpfs", jobs, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711")
-	if err == nil {
-		err = os.Mkdir(own, 0o755)
-	}
-	if err == nil {
-		err = unix.Mount(fmt.Sprintf("/proc/self/fd/%d", held), own, "", unix.MS_BIND, "")
-	}
-	if err != nil {
-		return fmt.Errorf("hiding other jobs: %w", err)
-	}
-	return nil
+	return strconv.FormatUint(own.Max, 10)
 }

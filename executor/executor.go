@@ -45,6 +45,11 @@ type Config struct {
 	InheritNetwork bool
 	// Environment is added to the minimal environment of every command.
 	Environment map[string]string
+	// Limits are those of commands that say nothing else.
+	Limits Limits
+	// WithoutGroups leaves control groups alone, as on a machine that has
+	// none to give.
+	WithoutGroups bool
 	// Grace is the time between SIGTERM and SIGKILL; 5 s when zero.
 	Grace time.Duration
 	// Log may be nil.
@@ -63,6 +68,8 @@ type Command struct {
 	Env map[string]string
 	// Limit is the wall time after which the command is stopped; none when 0.
 	Limit time.Duration
+	// Limits bound memory, disk and processes; the Config's where zero.
+	Limits Limits
 	// Output is the path of the file that takes stdout and stderr; it is
 	// written by the worker, outside of the command's reach.
 	Output string
@@ -82,22 +89,35 @@ const DefaultOutputLimit = 512 << 20
 type Result struct {
 	// ExitCode is the command's, or 128 + the signal that ended it.
 	ExitCode int
-	// TimedOut: the limit was reached. Cancelled: the context ended.
+	// Struck is the limit that ended the command, or part of it; "" when none
+	// did. Reason says it in a sentence without capital and full stop.
+	Struck Bound
+	Reason string
+	// TimedOut: Struck is Time. Cancelled: the context ended.
 	TimedOut, Cancelled bool
 	// LeftOut is how many bytes of output the limit has cost.
 	LeftOut int64
-	// Duration is wall time, CPU is user + system time of all processes that
-	// were waited for.
-	Duration, CPU time.Duration
-	// User and System are the two parts of CPU.
-	User, System time.Duration
+	// Duration is wall time. CPU is User + System, the time of all processes
+	// that were waited for, or of all where a control group of version 2
+	// counts them.
+	Duration, CPU, User, System time.Duration
 	// MaxRSS is the largest resident set of any one process, in bytes.
-	MaxRSS int64
+	// PeakMemory is the most that all processes were seen to hold at once,
+	// four times a second; it is at least MaxRSS.
+	MaxRSS, PeakMemory int64
 	// Disk is the most space that the work folder was seen to take, in bytes.
 	Disk int64
 }
 
+// struck notes the first limit that was reached.
+func (r *Result) struck(s strike) {
+	if r.Struck == "" {
+		r.Struck, r.Reason = s.bound, s.reason
+		r.TimedOut = s.bound == Time
+	}
+}
+
 // Succeeded tells whether the command ended by itself with exit code 0.
 func (r Result) Succeeded() bool {
-	return r.ExitCode == 0 && !r.TimedOut && !r.Cancelled
+	return r.ExitCode == 0 && r.Struck == "" && !r.Cancelled
 }

@@ -21,6 +21,22 @@ func TestContract(t *testing.T) {
 	executortest.Contract(t, executortest.Open(t))
 }
 
+func TestLimits(t *testing.T) {
+	m := executortest.Open(t)
+	t.Logf("bounded by %s, %+v", m.BoundedBy(), m.Limits())
+	executortest.Limits(t, m)
+}
+
+// A machine that has no control groups to give must keep the same contract.
+func TestLimitsWithoutControlGroups(t *testing.T) {
+	needRoot(t)
+	m := executortest.OpenWith(t, executor.Config{WithoutGroups: true})
+	if m.BoundedBy() != executor.ByWatching {
+		t.Fatalf("bounded by %s", m.BoundedBy())
+	}
+	executortest.Limits(t, m)
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -209,8 +209,8 @@ func TestDiskUseCountsBlocksAndFollowsNoLink(t *testing.T) {
 	if used := diskUse(dir) - before; used < 1<<20 || used > 2<<20 {
 		t.Errorf("%d bytes", used)
 	}
-	most := watchDisk(dir)
-	if got := most(); got < 1<<20 {
+	watch := diskWatch{dir: dir}
+	if got := watch.most(); got < 1<<20 {
 		t.Errorf("a short command took %d bytes", got)
 	}
 	if diskUse(filepath.Join(dir, "gone")) != 0 {

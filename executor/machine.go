@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +23,9 @@ type Machine struct {
 	root    bool // namespaces can be made
 	lock    *os.File
 	jobs    string
+	groups  groups
+
+	commands atomic.Int64 // run so far, to name their groups
 }
 
 var instanceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
@@ -49,6 +54,8 @@ func Open(ctx context.Context, config Config) (*Machine, error) {
 	if err := m.takeDir(); err != nil {
 		return nil, err
 	}
+	m.config.Limits = m.config.Limits.or(DefaultLimits())
+	m.findGroups()
 	if err := m.Sweep(ctx); err != nil {
 		m.Close()
 		return nil, err
@@ -56,9 +63,28 @@ func Open(ctx context.Context, config Config) (*Machine, error) {
 	return m, nil
 }
 
+// findGroups looks for control groups; without root there are none to make.
+func (m *Machine) findGroups() {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil || !m.root || m.config.WithoutGroups {
+		return
+	}
+	m.groups = findGroups("/sys/fs/cgroup", string(own), groupPrefix(m.config.Instance, m.config.Dir))
+}
+
+// BoundedBy says how limits are kept here: ByCgroup2, ByCgroup1 or ByWatching.
+func (m *Machine) BoundedBy() string { return m.groups.bounded() }
+
+// Limits are those of commands that say nothing else; -1 stands for none.
+func (m *Machine) Limits() Limits { return m.config.Limits }
+
 // check finds the user and the tools.
 func (m *Machine) check(ctx context.Context) error {
-	builder, err := findBuilder(ctx, m.root)
+	name := ""
+	if m.root {
+		name = buildUser
+	}
+	builder, err := findBuilder(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -86,13 +112,12 @@ func (m *Machine) takeDir() error {
 	if err := searchable(m.jobs); err != nil {
 		return err
 	}
-	m.lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("opening the lock of the worker's state folder: %w", err)
-	}
-	if err := syscall.Flock(int(m.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		m.lock.Close()
+	m.lock, err = lockFile(filepath.Join(dir, "lock"))
+	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("another worker uses the state folder %s; hint: stop it, or give this one a folder of its own", dir)
+	}
+	if err != nil {
+		return fmt.Errorf("locking the worker's state folder: %w", err)
 	}
 	return nil
 }
@@ -119,9 +144,9 @@ func (m *Machine) Close() error { return m.lock.Close() }
 // Dir is the worker's state folder.
 func (m *Machine) Dir() string { return m.config.Dir }
 
-// Owner is the id of the user that commands run as: what a command has made
-// and no other user belongs to it.
-func (m *Machine) Owner() int { return m.builder.uid }
+// Isolated tells whether jobs that run at once are kept from one another.
+// Without root they are one user's processes, so one may run at a time.
+func (m *Machine) Isolated() bool { return m.root }
 
 // Folder is the place of one job.
 type Folder struct {
@@ -131,18 +156,29 @@ type Folder struct {
 	// Work belongs to the build user; commands start here.
 	Work string
 
-	tmp    string
-	remove func() error
+	builder builder // who commands run as; of no other folder
+	tmp     string
+	remove  func() error
 }
 
-// NewFolder makes the folder of a job: WR-<work request>-<random>.
+// Owner is the id of the user that the folder's commands run as: what a
+// command has made and no other user belongs to it.
+func (f *Folder) Owner() int { return f.builder.uid }
+
+// NewFolder makes the folder of a job: WR-<work request>-<random>. It has a
+// build user to itself until it is removed.
 func (m *Machine) NewFolder(workRequest int64) (*Folder, error) {
 	path, err := os.MkdirTemp(m.jobs, fmt.Sprintf("WR-%d-", workRequest))
 	if err != nil {
 		return nil, fmt.Errorf("making a work folder: %w", err)
 	}
 	f := &Folder{Path: path, Work: filepath.Join(path, "work"), tmp: filepath.Join(path, "tmp")}
-	f.remove = func() error { return m.removeTree(path) }
+	who, release, err := m.takeBuilder()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a work folder: %w", err), m.removeTree(path))
+	}
+	f.builder = who
+	f.remove = sync.OnceValue(func() error { defer release(); return m.removeTree(path) })
 	if err := m.furnish(f); err != nil {
 		f.remove()
 		return nil, fmt.Errorf("making a work folder: %w", err)
@@ -171,7 +207,7 @@ func (m *Machine) furnish(f *Folder) error {
 	if err := os.Mkdir(f.Work, 0o755); err != nil || !m.root {
 		return err
 	}
-	return os.Lchown(f.Work, m.builder.uid, m.builder.gid)
+	return os.Lchown(f.Work, f.builder.uid, f.builder.gid)
 }
 
 // Remove deletes the folder and all that is in it, also files that belong to

@@ -18,6 +18,7 @@ type output struct {
 	file  *os.File
 	tap   io.Writer // may be nil
 	limit int64
+	flood chan struct{} // closed when far too much has come
 
 	written int64 // bytes in the file
 	beyond  int64 // bytes that came after the limit
@@ -28,15 +29,12 @@ type output struct {
 }
 
 func createOutput(path string, limit int64, tap io.Writer) (*output, error) {
-	if limit == 0 {
-		limit = DefaultOutputLimit
-	}
 	// A command may have put a link where the log is to be.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("making the log of the command: %w", err)
 	}
-	return &output{file: file, tap: tap, limit: limit}, nil
+	return &output{file: file, tap: tap, limit: limit, flood: make(chan struct{})}, nil
 }
 
 // Write takes all of p; failures show in finish.
@@ -51,7 +49,12 @@ func (o *output) Write(p []byte) (int, error) {
 			o.limit, o.full, o.err = o.written, true, nil
 		}
 	}
-	o.beyond += int64(len(p))
+	if before := o.beyond; len(p) > 0 {
+		o.beyond += int64(len(p))
+		if most := flood(o.limit) - o.limit; before <= most && o.beyond > most && o.flood != nil {
+			close(o.flood)
+		}
+	}
 	for len(p) > 0 {
 		if o.ring == nil {
 			o.ring = make([]byte, tailSize)

@@ -11,7 +11,7 @@ import (
 
 // runPlain runs a command as the worker's own user, without root and so
 // without namespaces.
-func (m *Machine) runPlain(ctx context.Context, c Command, to *os.File) (Result, error) {
+func (m *Machine) runPlain(ctx context.Context, c Command, to *os.File, stop stopping) (Result, error) {
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, m.environment(c), to, to
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -20,10 +20,9 @@ func (m *Machine) runPlain(ctx context.Context, c Command, to *os.File) (Result,
 	}
 	to.Close()
 	session := cmd.Process.Pid
-	return m.supervise(ctx, c, cmd, stopping{
-		ask: func() { _ = syscall.Kill(-session, syscall.SIGTERM) },
-		end: func() { m.endTree(session, c.Folder) },
-	})
+	stop.ask = func() { _ = syscall.Kill(-session, syscall.SIGTERM) }
+	stop.end = func() { m.endTree(session, c.Folder) }
+	return m.supervise(ctx, c, cmd, stop)
 }
 
 // endTree kills until nothing is left, for a tree may grow while it is walked;

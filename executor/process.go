@@ -10,8 +10,8 @@ import (
 
 // process is one of the machine's, as /proc shows it: proc(5).
 type process struct {
-	pid, session int
-	zombie       bool
+	pid, parent, session int
+	zombie               bool
 }
 
 // processes lists those that are alive; zombies have nothing left to kill.
@@ -44,8 +44,22 @@ func readProcess(pid int) (process, bool) {
 	if !found || len(fields) < 4 {
 		return process{}, false
 	}
+	parent, _ := strconv.Atoi(string(fields[1]))
 	session, err := strconv.Atoi(string(fields[3]))
-	return process{pid: pid, session: session, zombie: fields[0][0] == 'Z'}, err == nil
+	return process{pid: pid, parent: parent, session: session, zombie: fields[0][0] == 'Z'}, err == nil
+}
+
+// descendants are a process and all that come from it.
+func descendants(first int) []int {
+	children := make(map[int][]int)
+	for _, p := range processes() {
+		children[p.parent] = append(children[p.parent], p.pid)
+	}
+	found := []int{first}
+	for i := 0; i < len(found); i++ {
+		found = append(found, children[found[i]]...)
+	}
+	return found
 }
 
 // has tells whether the process was started with a variable, NAME=VALUE.

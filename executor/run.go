@@ -36,7 +36,7 @@ func (m *Machine) Run(ctx context.Context, c Command) (Result, error) {
 		_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{from}, make([]byte, 64<<10))
 		copied <- err
 	}()
-	result, err := m.runTo(ctx, c, to)
+	result, err := m.runTo(ctx, c, to, out.flood)
 	// All writers are dead: what they wrote is in the pipe, then comes EOF.
 	err = errors.Join(err, <-copied)
 	from.Close()
@@ -46,12 +46,20 @@ func (m *Machine) Run(ctx context.Context, c Command) (Result, error) {
 }
 
 // runTo closes to, in any case.
-func (m *Machine) runTo(ctx context.Context, c Command, to *os.File) (Result, error) {
+func (m *Machine) runTo(ctx context.Context, c Command, to *os.File, flood <-chan struct{}) (_ Result, err error) {
 	defer to.Close()
-	if m.root {
-		return m.runApart(ctx, c, to)
+	group, err := m.groups.newGroup(fmt.Sprintf("%s-%d", filepath.Base(c.Folder.Path), m.commands.Add(1)), c.Limits)
+	if err != nil {
+		return Result{}, err
 	}
-	return m.runPlain(ctx, c, to)
+	if group != nil {
+		defer func() { err = errors.Join(err, group.remove()) }()
+	}
+	stop := stopping{flood: flood, group: group}
+	if m.root {
+		return m.runApart(ctx, c, to, stop)
+	}
+	return m.runPlain(ctx, c, to, stop)
 }
 
 // prepare finds the program and fills in what the command left open.
@@ -67,6 +75,10 @@ func (m *Machine) prepare(c *Command) error {
 	if c.Dir == "" {
 		c.Dir = c.Folder.Work
 	}
+	if c.OutputLimit == 0 {
+		c.OutputLimit = DefaultOutputLimit
+	}
+	c.Limits = c.Limits.or(m.config.Limits)
 	return nil
 }
 
@@ -90,8 +102,8 @@ func (m *Machine) environment(c Command) []string {
 		"PATH":    searchPath,
 		"HOME":    c.Folder.Work,
 		"TMPDIR":  c.Folder.Work,
-		"USER":    m.builder.name,
-		"LOGNAME": m.builder.name,
+		"USER":    c.Folder.builder.name,
+		"LOGNAME": c.Folder.builder.name,
 		"SHELL":   "/bin/sh",
 		"LANG":    "C.UTF-8",
 	}
@@ -117,10 +129,12 @@ func (m *Machine) marker() string { return "debusine-job:" + m.config.Instance +
 type stopping struct {
 	ask, end func()
 	broken   <-chan error // the machine failed under the command; may be nil
+	flood    <-chan struct{}
+	group    *jobGroup // may be nil
 }
 
-// supervise waits for a started command and stops it when it must. start is
-// when the command was started.
+// supervise waits for a started command and stops it when it must: gently for
+// time and a context that ends, at once when it takes more than it may.
 func (m *Machine) supervise(ctx context.Context, c Command, cmd *exec.Cmd, stop stopping) (Result, error) {
 	var (
 		result Result
@@ -129,7 +143,7 @@ func (m *Machine) supervise(ctx context.Context, c Command, cmd *exec.Cmd, stop 
 		grace  <-chan time.Time
 		ended  = make(chan error, 1)
 		start  = time.Now()
-		disk   = watchDisk(c.Folder.Path)
+		watch  = watchJob(cmd.Process.Pid, c.Folder.Path, c.Limits, stop.group)
 		cancel = ctx.Done()
 	)
 	go func() { ended <- cmd.Wait() }()
@@ -150,15 +164,22 @@ func (m *Machine) supervise(ctx context.Context, c Command, cmd *exec.Cmd, stop 
 				stop.end()
 			}
 			result.Duration = time.Since(start)
-			result.Disk = disk()
 			result.account(cmd.ProcessState)
+			watch.finish(&result)
 			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && broken == nil {
 				broken = fmt.Errorf("waiting for %s: %w", c.Argv[0], err)
 			}
 			return result, broken
 		case <-limit:
-			result.TimedOut = true
+			result.struck(struckTime(c.Limit))
 			halt()
+		case struck := <-watch.strikes:
+			result.struck(struck)
+			stop.end()
+		case <-stop.flood:
+			stop.flood = nil
+			result.struck(struckOutput(c.OutputLimit))
+			stop.end()
 		case <-cancel:
 			result.Cancelled = true
 			halt()
@@ -176,7 +197,6 @@ func (r *Result) account(state *os.ProcessState) {
 		return
 	}
 	r.User, r.System = state.UserTime(), state.SystemTime()
-	r.CPU = r.User + r.System
 	r.ExitCode = state.ExitCode()
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		r.ExitCode = 128 + int(status.Signal())

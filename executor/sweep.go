@@ -19,6 +19,7 @@ func (m *Machine) Sweep(ctx context.Context) error {
 	if err := m.endLeftovers(ctx); err != nil {
 		return err
 	}
+	m.groups.sweep()
 	left, err := filepath.Glob(filepath.Join(m.jobs, "WR-*"))
 	if err != nil {
 		return err

@@ -19,17 +19,19 @@ type builder struct {
 	uid, gid int
 }
 
-// buildUser is the name of the user that root makes.
+// buildUser is the name of the first user that root makes; others are
+// debusine-build-2 and so on.
 const buildUser = "debusine-build"
 
-// findBuilder returns the build user, making it when root finds none.
-func findBuilder(ctx context.Context, root bool) (builder, error) {
+// findBuilder returns a build user, making it when there is none; with no name
+// it is who we are.
+func findBuilder(ctx context.Context, name string) (builder, error) {
 	var (
 		who *user.User
 		err error
 	)
-	if root {
-		who, err = ensureBuildUser(ctx)
+	if name != "" {
+		who, err = ensureBuildUser(ctx, name)
 	} else {
 		who, err = user.Current()
 	}
@@ -55,18 +57,18 @@ func findBuilder(ctx context.Context, root bool) (builder, error) {
 // ensureBuildUser makes the user with useradd, not as a system user: only
 // ordinary ones get subordinate ids. Several workers may try at once; useradd
 // then says that it cannot lock, or that the user exists.
-func ensureBuildUser(ctx context.Context) (*user.User, error) {
+func ensureBuildUser(ctx context.Context, name string) (*user.User, error) {
 	var said []byte
 	for try := 0; try < 20; try++ {
-		who, err := user.Lookup(buildUser)
+		who, err := user.Lookup(name)
 		if err == nil {
 			return who, nil
 		}
 		if !errors.As(err, new(user.UnknownUserError)) {
-			return nil, fmt.Errorf("looking for user %s: %w", buildUser, err)
+			return nil, fmt.Errorf("looking for user %s: %w", name, err)
 		}
 		said, err = exec.CommandContext(ctx, "useradd", "--no-create-home", "--home-dir", "/nonexistent",
-			"--shell", "/usr/sbin/nologin", "--comment", "builds packages for Debusine", buildUser).CombinedOutput()
+			"--shell", "/usr/sbin/nologin", "--comment", "builds packages for Debusine", name).CombinedOutput()
 		if err != nil {
 			select {
 			case <-ctx.Done():
@@ -75,7 +77,7 @@ func ensureBuildUser(ctx context.Context) (*user.User, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("making user %s failed: %s", buildUser, strings.TrimSpace(string(said)))
+	return nil, fmt.Errorf("making user %s failed: %s", name, strings.TrimSpace(string(said)))
 }
 
 // hasRange looks for 65536 subordinate ids: subuid(5).
@@ -106,7 +108,7 @@ func hasRange(path, name, id string) error {
 func needTools(network bool) error {
 	tools := map[string]string{"newuidmap": "uidmap"}
 	if os.Geteuid() == 0 {
-		for _, name := range []string{"setpriv", "setsid", "mount"} {
+		for _, name := range []string{"setpriv", "setsid", "mount", "prlimit"} {
 			tools[name] = "util-linux"
 		}
 	}

@@ -113,16 +113,12 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 // account fills in what the command took.
 func (a *attempt) account(stats *debusine.RuntimeStatistics, ran executor.Result) {
 	stats.CPUTime, stats.CPUTimeUser, stats.CPUTimeSystem = whole(ran.CPU), whole(ran.User), whole(ran.System)
-	stats.Memory, stats.DiskSpace = ran.MaxRSS, max(ran.Disk, a.leastDisk)
+	stats.Memory, stats.DiskSpace = ran.PeakMemory, max(ran.Disk, a.leastDisk)
 }
 
 // commandEnd says how the command ended.
 func (a *attempt) commandEnd(ran executor.Result) *debusine.CommandEnd {
-	end := &debusine.CommandEnd{ExitCode: ran.ExitCode, FailStage: a.stage, LeftOut: ran.LeftOut}
-	if ran.TimedOut {
-		end.Limit = "time"
-	}
-	return end
+	return &debusine.CommandEnd{ExitCode: ran.ExitCode, FailStage: a.stage, Limit: string(ran.Struck), LeftOut: ran.LeftOut}
 }
 
 // run runs the command with its log streamed. flush waits until the server
@@ -140,8 +136,12 @@ func (a *attempt) run(ctx context.Context, c executor.Command, limit time.Durati
 	a.space = watched()
 	flushed := make(chan struct{})
 	go func() { defer close(flushed); live.finish() }()
-	if result.TimedOut {
+	switch result.Struck {
+	case "", executor.MachineDisk: // which the verdict tells
+	case executor.Time:
 		a.errors = append(a.errors, overLimit(a.job.Limit))
+	default:
+		a.errors = append(a.errors, debusine.TaskError{Message: result.Reason, Code: string(result.Struck) + "-limit"})
 	}
 	if result.LeftOut > 0 {
 		a.note("%d bytes of output were left out of the log", result.LeftOut)

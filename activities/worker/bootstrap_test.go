@@ -67,7 +67,7 @@ func TestBootstrapIsJudged(t *testing.T) {
 		{"a mirror that is away is a temporary one", executor.Result{ExitCode: 25}, func(m *mmdebstrap) {
 			os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(m.tar)), "cmd-output.log"), []byte(refusedPackage), 0o644)
 		}, debusine.TemporaryFailure, "mirror-failed", "", ""},
-		{"a time limit has been told", executor.Result{TimedOut: true}, nil, debusine.Failure, "", "", ""},
+		{"a time limit has been told", executor.Result{Struck: executor.Time, TimedOut: true}, nil, debusine.Failure, "", "", ""},
 		{"facts that are a link are refused", executor.Result{}, func(m *mmdebstrap) {
 			os.Remove(m.facts)
 			os.Symlink("/etc/shadow", m.facts)

@@ -53,7 +53,7 @@ func (s space) ranOut() bool { return s.before > 0 && s.least < min(s.before/100
 // most of it has itself to blame and would fill any disk of that size; one that
 // did not was unlucky with its neighbours, which time can mend.
 func (v *verdict) judgeSpace(s space, ran executor.Result) {
-	if v.result == debusine.Success || !s.ranOut() {
+	if v.result == debusine.Success || !s.ranOut() && ran.Struck != executor.MachineDisk {
 		return
 	}
 	v.code = "disk-full"

@@ -42,7 +42,7 @@ func leave(t *testing.T, a *attempt, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(path, a.machine.Owner(), -1); err != nil {
+	if err := os.Chown(path, a.folder.Owner(), -1); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -330,7 +330,7 @@ func makeDeb(t *testing.T, a *attempt, build string, options ...string) string {
 	if said, err := exec.Command("dpkg-deb", append(argv, root, path)...).CombinedOutput(); err != nil {
 		t.Fatalf("dpkg-deb: %v: %s", err, said)
 	}
-	if err := os.Chown(path, a.machine.Owner(), -1); err != nil {
+	if err := os.Chown(path, a.folder.Owner(), -1); err != nil {
 		t.Fatal(err)
 	}
 	return name

@@ -256,8 +256,13 @@ func (a *attempt) explainBootstrap(ran executor.Result) (debusine.Result, error)
 func (m *mmdebstrap) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
 	if !ran.Succeeded() {
 		a.debug["cmd-output.log"] = a.logPath()
-		if ran.TimedOut {
-			return debusine.Failure, nil
+		switch ran.Struck {
+		case "":
+		case executor.MachineDisk: // not the bootstrap's fault
+			a.errors = append(a.errors, debusine.TaskError{Message: ran.Reason, Code: "disk-full"})
+			return debusine.TemporaryFailure, nil
+		default:
+			return debusine.Failure, nil // said already
 		}
 		return a.explainBootstrap(ran)
 	}

@@ -237,7 +237,7 @@ func (s *sbuild) judge(a *attempt, ran executor.Result) (verdict, error) {
 		return verdict{result: debusine.Failure, reason: s.refused, code: "bad-source"}, nil
 	}
 	v, err := readVerdict(a.logPath(), ran)
-	if !ran.TimedOut {
+	if ran.Struck == "" || ran.Struck == executor.MachineDisk {
 		v.judgeSpace(a.space, ran)
 	}
 	return v, err

@@ -68,7 +68,7 @@ func (s summary) stage() string {
 // agrees tells whether sbuild's exit code is the one that goes with the
 // status: sbuild(1), EXIT STATUS, and what it does of "skipped".
 func (s summary) agrees(ran executor.Result) bool {
-	if s == nil || ran.TimedOut || ran.Cancelled {
+	if s == nil || ran.Struck != "" || ran.Cancelled {
 		return false
 	}
 	switch s.status() {

@@ -56,7 +56,7 @@ func (v *verdict) unfinished(end []byte, ran executor.Result) {
 	forged := v.summary
 	v.summary = nil
 	switch {
-	case ran.TimedOut || ran.Cancelled:
+	case ran.Cancelled || ran.Struck != "" && ran.Struck != executor.MachineDisk:
 		v.reason = "" // said already
 	case forged != nil:
 		v.reason = fmt.Sprintf("the build log ends with status %q, but sbuild with exit code %d: the build wrote that summary, or sbuild broke", forged.status(), ran.ExitCode)

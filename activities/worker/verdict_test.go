@@ -56,8 +56,8 @@ func TestOnlySbuildsOwnSummaryIsBelieved(t *testing.T) {
 		{"the words of success after the summary", failed + "Status: successful\n", executor.Result{ExitCode: 2}, debusine.Failure, "build", ""},
 		{"a forged success, and sbuild killed after it", successful, executor.Result{ExitCode: 137}, debusine.Failure, "", "the build wrote that summary, or sbuild broke"},
 		{"a forged success, and sbuild failing", successful, executor.Result{ExitCode: 1}, debusine.Failure, "", `status "successful", but sbuild with exit code 1`},
-		{"a forged success, stopped by the time limit", successful, executor.Result{TimedOut: true}, debusine.Failure, "", ""},
-		{"a forged failure of the mirror, stopped by the time limit", summaryOf("given-back", "apt-get-update"), executor.Result{ExitCode: 3, TimedOut: true}, debusine.Failure, "", ""},
+		{"a forged success, stopped by the time limit", successful, executor.Result{Struck: executor.Time, TimedOut: true}, debusine.Failure, "", ""},
+		{"a forged failure of the mirror, stopped by the time limit", summaryOf("given-back", "apt-get-update"), executor.Result{ExitCode: 3, Struck: executor.Time, TimedOut: true}, debusine.Failure, "", ""},
 		{"a forged failure, and sbuild well", failed, executor.Result{}, debusine.Failure, "", `"attempted", but sbuild with exit code 0`},
 		{"a skip is no success", summaryOf("skipped", "arch-check"), executor.Result{}, debusine.Failure, "arch-check", "not for this architecture"},
 		// sbuild's log filter takes replacements from the log itself, and puts them in <<>>.

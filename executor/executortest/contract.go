@@ -25,11 +25,18 @@ func Open(t *testing.T) *executor.Machine {
 // OpenIn is Open for a state folder that is there already.
 func OpenIn(t *testing.T, dir string) *executor.Machine {
 	t.Helper()
-	m, err := executor.Open(context.Background(), executor.Config{
-		Dir:            dir,
-		Instance:       "test-" + strings.ToLower(filepath.Base(dir)),
-		InheritNetwork: os.Geteuid() != 0,
-	})
+	return OpenWith(t, executor.Config{Dir: dir})
+}
+
+// OpenWith is Open with a configuration, whose folder and name may be missing.
+func OpenWith(t *testing.T, config executor.Config) *executor.Machine {
+	t.Helper()
+	if config.Dir == "" {
+		config.Dir = Dir(t)
+	}
+	config.Instance = "test-" + strings.ToLower(filepath.Base(config.Dir))
+	config.InheritNetwork = os.Geteuid() != 0
+	m, err := executor.Open(context.Background(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
