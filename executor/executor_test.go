@@ -37,6 +37,11 @@ func TestLimitsWithoutControlGroups(t *testing.T) {
 	executortest.Limits(t, m)
 }
 
+func TestEscape(t *testing.T) {
+	needRoot(t)
+	executortest.Escape(t, executortest.Open(t))
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Machine runs commands in jobs' folders. Its methods may be called from
@@ -56,6 +59,11 @@ func Open(ctx context.Context, config Config) (*Machine, error) {
 	}
 	m.config.Limits = m.config.Limits.or(DefaultLimits())
 	m.findGroups()
+	// Descriptors that the worker itself was started with are not the jobs'.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("keeping open files from jobs: %w", err)
+	}
 	if err := m.Sweep(ctx); err != nil {
 		m.Close()
 		return nil, err
