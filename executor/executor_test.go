@@ -30,6 +30,7 @@ func TestLimits(t *testing.T) {
 // A machine that has no control groups to give must keep the same contract.
 func TestLimitsWithoutControlGroups(t *testing.T) {
 	needRoot(t)
+	needTime(t)
 	m := executortest.OpenWith(t, executor.Config{WithoutGroups: true})
 	if m.BoundedBy() != executor.ByWatching {
 		t.Fatalf("bounded by %s", m.BoundedBy())
@@ -39,6 +40,7 @@ func TestLimitsWithoutControlGroups(t *testing.T) {
 
 func TestEscape(t *testing.T) {
 	needRoot(t)
+	needTime(t)
 	executortest.Escape(t, executortest.Open(t))
 }
 
@@ -46,6 +48,13 @@ func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("namespaces need root")
+	}
+}
+
+func needTime(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes half a minute")
 	}
 }
 
