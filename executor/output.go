@@ -29,6 +29,9 @@ type output struct {
 }
 
 func createOutput(path string, limit int64, tap io.Writer) (*output, error) {
+	if limit == 0 {
+		limit = DefaultOutputLimit
+	}
 	// A command may have put a link where the log is to be.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
