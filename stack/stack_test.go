@@ -48,6 +48,7 @@ func TestInfrastructure(t *testing.T) {
 	t.Run("no port of Temporal answers without a certificate of ours", func(t *testing.T) { portsAreClosed(t, s) })
 	t.Run("PostgreSQL is closed to other users, roles and passwords", func(t *testing.T) { databaseIsClosed(t, s) })
 	t.Run("the Web UI shows and does not act", func(t *testing.T) { uiOnlyShows(t, s) })
+	t.Run("a job of this machine reaches nothing of it", func(t *testing.T) { jobReachesNothing(t, s) })
 	t.Run("everything listens on loopback alone", func(t *testing.T) { loopbackOnly(t, s) })
 	t.Run("a second stack in the same folder is refused", func(t *testing.T) {
 		_, err := StartInfrastructure(t.Context(), Options{State: s.State()})

@@ -37,6 +37,9 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "arch", Usage: "build for architecture `ARCH` (default: dpkg --print-architecture)"},
 			&cli.StringFlag{Name: "state", Usage: "keep work folders and environments in `DIR`", Value: "/var/lib/debusine/worker"},
 			&cli.IntFlag{Name: "concurrency", Usage: "ask for `N` work requests at once when it registers; later an administrator says how many", Value: 1},
+			&cli.StringFlag{Name: "job-memory", Usage: "end a job's process when all of its processes hold more than `SIZE` (8G, 512M; none: no limit)", EnvVars: []string{"DEBUSINE_JOB_MEMORY"}, DefaultText: "nine tenths of the machine's"},
+			&cli.StringFlag{Name: "job-disk", Usage: "stop a job that takes more than `SIZE` of disk", EnvVars: []string{"DEBUSINE_JOB_DISK"}, DefaultText: "what the disk has"},
+			&cli.StringFlag{Name: "job-processes", Usage: "stop a job that has more than `N` processes and threads at once", EnvVars: []string{"DEBUSINE_JOB_PROCESSES"}, DefaultText: "8192"},
 			&cli.BoolFlag{Name: "inherit-network", Usage: "builds use this process's network: its administrator has put it into a namespace of its own"},
 			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 		},
@@ -76,6 +79,7 @@ func run(c *cli.Context) error {
 type machine struct {
 	home        Home
 	doer        *workeract.Doer
+	box         *executor.Machine
 	log         *slog.Logger
 	arch        string
 	concurrency int
@@ -83,6 +87,10 @@ type machine struct {
 }
 
 func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
+	limits, err := jobLimits(c)
+	if err != nil {
+		return nil, err
+	}
 	arch := c.String("arch")
 	if arch == "" {
 		var err error
@@ -98,15 +106,18 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := executor.Open(c.Context, executor.Config{Dir: c.String("state"), Instance: instance(name), InheritNetwork: c.Bool("inherit-network"), Log: log})
+	box, err := executor.Open(c.Context, executor.Config{Dir: c.String("state"), Instance: instance(name), InheritNetwork: c.Bool("inherit-network"), Limits: limits, Log: log})
 	if err != nil {
 		return nil, err
+	}
+	if !box.Isolated() {
+		log.Warn("without root jobs are not kept from one another: this worker takes one at a time", "hint", "run it as root on a machine of its own")
 	}
 	doer, err := workeract.New(c.Context, box, log)
 	if err != nil {
 		return nil, err
 	}
-	return &machine{home: newHome(c.String("api-url"), token), doer: doer, log: log.With("worker", name), arch: arch, concurrency: c.Int("concurrency"), token: token}, nil
+	return &machine{home: newHome(c.String("api-url"), token), doer: doer, box: box, log: log.With("worker", name), arch: arch, concurrency: c.Int("concurrency"), token: token}, nil
 }
 
 // ensureToken reads the token, or makes one and registers with it. The file is

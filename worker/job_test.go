@@ -129,8 +129,9 @@ func TestAWorkerThatStopsGivesItsWorkBack(t *testing.T) {
 }
 
 func TestAMachineReportsWhatItMaySayOfItself(t *testing.T) {
-	tags := report("amd64", 2)["provided_tags"].([]string)
-	provided, _, ignored := task.WorkerTags(report("amd64", 2), nil)
+	said := (&machine{box: executortest.Open(t), arch: "amd64", concurrency: 2}).report()
+	tags := said["provided_tags"].([]string)
+	provided, _, ignored := task.WorkerTags(said, nil)
 	if len(ignored) != 0 || len(provided) != len(tags) || !slices.Contains(tags, "worker:build-arch:amd64") {
 		t.Errorf("of %v, %v count and %v do not", tags, provided, ignored)
 	}

@@ -14,7 +14,8 @@ import (
 // report is what the machine says of itself: tags of what it can do, and the
 // facts that its administrator would look for. A tool that is missing is a tag
 // that is missing, never a build that fails.
-func report(arch string, concurrency int) api.WorkerMetadata {
+func (m *machine) report() api.WorkerMetadata {
+	arch, limits := m.arch, m.box.Limits()
 	tags := []string{"worker:type:worker", "worker:build-arch:" + arch}
 	for _, name := range task.WorkerTasks() {
 		tags = append(tags, "worker:task:worker:"+name+":version:1")
@@ -34,7 +35,10 @@ func report(arch string, concurrency int) api.WorkerMetadata {
 		"system:cpu_count":           runtime.NumCPU(),
 		"system:memory":              totalMemory(),
 		"system:hostname":            host,
-		"concurrency":                concurrency,
+		"system:isolated":            m.box.Isolated(),
+		"system:bounded_by":          m.box.BoundedBy(),
+		"system:job_limits":          map[string]int64{"memory": limits.Memory, "disk": limits.Disk, "processes": limits.Processes},
+		"concurrency":                m.atOnce(m.concurrency),
 	}
 }
 

@@ -46,7 +46,7 @@ func (m *machine) serve(ctx, drain context.Context) error {
 func (m *machine) hello(ctx context.Context) (api.WorkerHello, error) {
 	said := ""
 	for {
-		hello, err := m.home.Hello(ctx, report(m.arch, m.concurrency))
+		hello, err := m.home.Hello(ctx, m.report())
 		if err == nil && hello.Enabled {
 			m.log.Info("joined", "name", hello.Name, "gateway", hello.Gateway, "tags", hello.TagsProvided)
 			if hello.Concurrency != m.concurrency {
@@ -100,7 +100,7 @@ func (m *machine) take(ctx, drain context.Context, hello api.WorkerHello) error 
 	stopping, giveBack := context.WithCancel(context.Background())
 	defer giveBack()
 	w := worker.New(c, hello.TaskQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: hello.Concurrency, MaxConcurrentActivityTaskPollers: hello.Concurrency,
+		MaxConcurrentActivityExecutionSize: m.atOnce(hello.Concurrency), MaxConcurrentActivityTaskPollers: m.atOnce(hello.Concurrency),
 		DisableWorkflowWorker: true, DisableEagerActivities: true, DisableRegistrationAliasing: true, Identity: hello.Name,
 		WorkerStopTimeout: 36 * time.Hour, // a drain finishes the work in hand, however long
 		OnFatalError:      func(err error) { fatal <- err },
@@ -125,7 +125,7 @@ func (m *machine) wait(drain context.Context, hello api.WorkerHello, fatal <-cha
 			return err
 		case <-time.After(reportPace):
 		}
-		again, err := m.home.Hello(drain, report(m.arch, m.concurrency))
+		again, err := m.home.Hello(drain, m.report())
 		if err != nil && !errors.As(err, new(debusine.Forbidden)) {
 			m.log.Warn("could not report", "error", err)
 		}

@@ -102,8 +102,17 @@ func processesWith(variable string) []string {
 	return pids
 }
 
-// host runs an attack on the machine with things for it to find.
 func host(t *testing.T, m Runner, argv ...string) {
+	judge(t, attack(t, m, argv...))
+}
+
+// Attack gives what the attack on the machine says, one line "ESCAPED: …" for
+// each thing that it reached.
+func Attack(t *testing.T, m Runner) string { return attack(t, m, "sh", "-c", attackMachine) }
+
+// attack runs an attack on the machine with things for it to find.
+func attack(t *testing.T, m Runner, argv ...string) string {
+	t.Helper()
 	tcp := listen(t, "tcp", "127.0.0.1:0")
 	name := "executortest" + unusual()
 	listen(t, "unix", "@"+name)
@@ -127,8 +136,11 @@ func host(t *testing.T, m Runner, argv ...string) {
 	if _, err := m.Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	said, _ := os.ReadFile(c.Output)
-	judge(t, string(said))
+	said, err := os.ReadFile(c.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(said)
 }
 
 func listen(t *testing.T, network, address string) net.Listener {
