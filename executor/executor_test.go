@@ -22,6 +22,7 @@ func TestContract(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	needTime(t)
 	m := executortest.Open(t)
 	t.Logf("bounded by %s, %+v", m.BoundedBy(), m.Limits())
 	executortest.Limits(t, m)
