@@ -97,6 +97,24 @@ func TestHowAnAttemptEnds(t *testing.T) {
 	}
 }
 
+func TestALimitThatStruckIsTold(t *testing.T) {
+	d := &Doer{machine: executortest.OpenWith(t, executor.Config{Limits: executor.Limits{Processes: 40}}), log: slog.New(slog.DiscardHandler)}
+	work := script{text: "for i in $(seq 100); do sleep 20 & done; wait", judged: func(context.Context, *attempt, executor.Result) (debusine.Result, error) {
+		return debusine.Failure, nil
+	}}
+	outcome, err := d.inFolder(t.Context(), Job{WorkRequest: 7, Limit: time.Minute}, &keeper{}, &work)
+	if err != nil || outcome.OutputData.Command == nil || outcome.OutputData.Command.Limit != "processes" {
+		t.Fatalf("got %+v, %v", outcome, err)
+	}
+	want := debusine.TaskError{Message: "the command had more than 40 processes at once", Code: "processes-limit"}
+	if got := outcome.OutputData.Errors; len(got) != 1 || got[0] != want {
+		t.Errorf("errors %+v", got)
+	}
+	if outcome.OutputData.RuntimeStatistics.Memory == 0 {
+		t.Error("no memory was counted")
+	}
+}
+
 func TestWhatAStoppedAttemptKeeps(t *testing.T) {
 	draining := errors.New("the worker drains")
 	for _, test := range []struct {
