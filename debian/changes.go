@@ -34,14 +34,8 @@ func ParseChanges(r io.Reader) (*Changes, error) {
 	if strings.ContainsAny(c.Distribution, " \t\n/") || strings.HasPrefix(c.Distribution, ".") {
 		return nil, malformedf("Distribution %s must be the name of one suite", quote(c.Distribution))
 	}
-	if c.Version, err = ParseVersion(p.Get("Version")); err != nil {
+	if c.Source, c.SourceVersion, c.Version, err = sourceAndVersion(p); err != nil {
 		return nil, err
-	}
-	if c.Source, c.SourceVersion, err = ParseSourceField(p.Get("Source")); err != nil {
-		return nil, err
-	}
-	if c.SourceVersion.IsZero() {
-		c.SourceVersion = c.Version
 	}
 	if c.Architectures, err = ParseArches(p.Get("Architecture")); err != nil {
 		return nil, err
@@ -49,7 +43,7 @@ func ParseChanges(r io.Reader) (*Changes, error) {
 	if c.Binaries, err = parseBinaries(p.Get("Binary")); err != nil {
 		return nil, err
 	}
-	if c.Files, err = parseFileLists(p, true); err != nil {
+	if c.Files, err = parseFileLists(p, digestLists(true)); err != nil {
 		return nil, err
 	}
 	if c.fields, err = debusineFields(p, true); err != nil {

@@ -25,8 +25,7 @@ type Reader struct {
 	MaxParagraph int // bytes of one paragraph
 	MaxFields    int // fields of one paragraph
 
-	lines *bufio.Reader
-	line  int   // lines read so far
+	lines lineReader
 	err   error // why nothing more can be read
 }
 
@@ -37,7 +36,7 @@ func NewReader(r io.Reader) *Reader {
 		MaxLine:      DefaultMaxLine,
 		MaxParagraph: DefaultMaxParagraph,
 		MaxFields:    DefaultMaxFields,
-		lines:        bufio.NewReaderSize(r, 64<<10),
+		lines:        lineReader{from: bufio.NewReaderSize(r, 64<<10)},
 	}
 }
 
@@ -89,36 +88,55 @@ func (r *Reader) next() (Paragraph, error) {
 
 // readLine is the next line without its end, or io.EOF when there is none.
 func (r *Reader) readLine() (string, error) {
+	r.lines.max = r.MaxLine
+	line, err := r.lines.read()
+	if err != nil {
+		return "", err
+	}
+	if bytes.IndexByte(line, 0) >= 0 || !utf8.Valid(line) {
+		return "", r.lines.bad("the line is not UTF-8 text")
+	}
+	return string(line), nil
+}
+
+func (r *Reader) bad(format string, args ...any) error { return r.lines.bad(format, args...) }
+
+// lineReader reads lines of bounded length and counts them.
+type lineReader struct {
+	from *bufio.Reader
+	max  int // bytes
+	line int // lines read so far
+}
+
+// read is the next line without its end, \n or \r\n, or io.EOF when there is
+// none. It is valid until the next read.
+func (l *lineReader) read() ([]byte, error) {
 	var long []byte
 	for {
-		part, err := r.lines.ReadSlice('\n')
-		if len(long)+len(part) > r.MaxLine+1 {
-			r.line++
-			return "", r.bad("the line is longer than %d bytes", r.MaxLine)
+		part, err := l.from.ReadSlice('\n')
+		if len(long)+len(part) > l.max+1 {
+			l.line++
+			return nil, l.bad("the line is longer than %d bytes", l.max)
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			long = append(long, part...)
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
-			return "", err
+			return nil, err
 		case err != nil && len(long)+len(part) == 0:
-			return "", io.EOF
+			return nil, io.EOF
 		}
-		r.line++
+		l.line++
 		if long != nil {
 			part = append(long, part...)
 		}
-		part = bytes.TrimSuffix(bytes.TrimSuffix(part, []byte("\n")), []byte("\r"))
-		if bytes.IndexByte(part, 0) >= 0 || !utf8.Valid(part) {
-			return "", r.bad("the line is not UTF-8 text")
-		}
-		return string(part), nil
+		return bytes.TrimSuffix(bytes.TrimSuffix(part, []byte("\n")), []byte("\r")), nil
 	}
 }
 
-func (r *Reader) bad(format string, args ...any) error {
-	return malformedf("line %d: "+format, append([]any{r.line}, args...)...)
+func (l *lineReader) bad(format string, args ...any) error {
+	return malformedf("line %d: "+format, append([]any{l.line}, args...)...)
 }
 
 // paragraphBuilder collects lines; the values of several lines grow in one
@@ -191,5 +209,5 @@ func readOne(r io.Reader, limit int) (Paragraph, error) {
 	case err != nil:
 		return Paragraph{}, err
 	}
-	return Paragraph{}, malformedf("line %d: the file holds more than one paragraph", reader.line)
+	return Paragraph{}, malformedf("line %d: the file holds more than one paragraph", reader.lines.line)
 }

@@ -17,6 +17,7 @@ type DSC struct {
 	Format        string         // "3.0 (quilt)"
 	Architectures []ArchWildcard // what it can be built for
 	Binaries      []string       // binary packages that it makes; may be empty
+	Targets       Targets        // the same with what is known of each package
 	Files         []File         // without the .dsc itself
 	Paragraph     Paragraph      // all fields as they were written
 
@@ -43,10 +44,13 @@ func ParseDSC(r io.Reader) (*DSC, error) {
 	if d.Architectures, err = ParseArchWildcards(p.Get("Architecture")); err != nil {
 		return nil, err
 	}
+	if d.Targets, err = ParseTargets(p.Get); err != nil {
+		return nil, err
+	}
 	if d.Binaries, err = parseBinaries(p.Get("Binary")); err != nil {
 		return nil, err
 	}
-	if d.Files, err = parseFileLists(p, false); err != nil {
+	if d.Files, err = parseFileLists(p, digestLists(false)); err != nil {
 		return nil, err
 	}
 	if slices.ContainsFunc(d.Files, func(f File) bool { return strings.HasSuffix(f.Name, ".dsc") }) {

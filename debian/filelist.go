@@ -85,11 +85,20 @@ func digestLists(placed bool) []digestList {
 	if placed {
 		files = []string{"md5sum", "size", "section", "priority", "name"}
 	}
+	return append(checksumLists(), digestList{"Files", "md5sum", 32, files})
+}
+
+// buildInfoLists are those of a .buildinfo.
+func buildInfoLists() []digestList {
+	return append(checksumLists(), digestList{"Checksums-Md5", "md5", 32, []string{"md5", "size", "name"}})
+}
+
+// checksumLists begin with the one that must be there.
+func checksumLists() []digestList {
 	return []digestList{
 		{"Checksums-Sha256", "sha256", 64, []string{"sha256", "size", "name"}},
 		{"Checksums-Sha1", "sha1", 40, []string{"sha1", "size", "name"}},
 		{"Checksums-Sha512", "sha512", 128, []string{"sha512", "size", "name"}},
-		{"Files", "md5sum", 32, files},
 	}
 }
 
@@ -145,12 +154,12 @@ func parseSize(s string) (int64, error) {
 	return size, nil
 }
 
-// parseFileLists reads all lists of a paragraph. Files and Checksums-Sha256
-// must be there, and all must agree on names and sizes: a verifier that looks
+// parseFileLists reads all lists of a paragraph. Checksums-Sha256 and, where it
+// is among them, Files must be there, and all must agree on names and sizes: a verifier that looks
 // at another list than we do must see the same files.
-func parseFileLists(p Paragraph, placed bool) ([]File, error) {
+func parseFileLists(p Paragraph, lists []digestList) ([]File, error) {
 	var files []File
-	for i, list := range digestLists(placed) {
+	for i, list := range lists {
 		if _, found := p.Lookup(list.field); !found {
 			if i == 0 || list.field == "Files" {
 				return nil, malformedf("the field %s is missing", list.field)

@@ -2,7 +2,12 @@ package debian
 
 import (
 	"bytes"
+	md5Hex "crypto/md5"
+	"encoding/hex"
+	"io"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -31,4 +36,38 @@ func askPerl(t testing.TB, questions []string, body string) []string {
 	return ask(t, questions, "perl", "-MDpkg::Deps", "-MDpkg::Version", "-MDpkg::Arch=:DEFAULT,:getters,debarch_is,debarch_to_debtuple", "-MDpkg::BuildProfiles",
 		"-MDpkg::ErrorHandling=report_options", "-e",
 		`binmode STDIN, ":utf8"; binmode STDOUT, ":utf8"; report_options(quiet_warnings => 1); $| = 1; while (<STDIN>) { chomp; `+body+` }`)
+}
+
+// unpackedText is the text of a file, which may be packed by gzip.
+func unpackedText(t testing.TB, name string) string {
+	t.Helper()
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	suffix := ""
+	if strings.HasSuffix(name, ".gz") {
+		suffix = "gz"
+	}
+	r, err := decompress(file, suffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// summary is an entry as TestChangelogAsDpkg has dpkg tell it.
+func summary(e *ChangelogEntry) string {
+	var closed []string
+	for _, bug := range e.Closes() {
+		closed = append(closed, strconv.Itoa(bug))
+	}
+	sum := md5Hex.Sum([]byte(strings.Join(e.Changes, "")))
+	return strings.Join([]string{e.Source, e.Version.String(), e.Distribution(), e.Urgency, e.Maintainer, e.Date,
+		strings.Join(closed, " "), hex.EncodeToString(sum[:])}, "|")
 }
