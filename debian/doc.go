@@ -1,7 +1,8 @@
 // Package debian knows what Debian says and nothing of ours: version numbers
 // (deb-version(7)), architecture names and wildcards (dpkg-architecture(1)),
 // control files (deb822(5)), source packages (dsc(5)), uploads
-// (deb-changes(5)), relations between packages (Policy 7) and binary packages
+// (deb-changes(5)), build records (deb-buildinfo(5)), changelogs
+// (deb-changelog(5)), relations between packages (Policy 7) and binary packages
 // (deb(5)).
 //
 // Nearly all that it reads was written by somebody who is not trusted: a
@@ -12,9 +13,10 @@
 // who made the file; an error of the reader below passes through as it is, so
 // that a caller can tell a bad upload from a bad disk.
 //
-// The oracles are dpkg's own tools: the tests ask dpkg, dpkg-architecture,
-// dpkg-source, dpkg-genchanges and dpkg-deb, and read the real package lists
-// of the machine. Text becomes a type at the door (ParseVersion, ParseArch,
+// The oracles are dpkg's own tools and python3-debian: the tests ask dpkg,
+// dpkg-architecture, dpkg-source, dpkg-genchanges, dpkg-parsechangelog,
+// dpkg-checkbuilddeps and dpkg-deb, and read the indices of the machine's
+// mirror. Text becomes a type at the door (ParseVersion, ParseArch,
 // ParseDSC …) and is not checked again after it.
 package debian
 

@@ -38,6 +38,12 @@ func askPerl(t testing.TB, questions []string, body string) []string {
 		`binmode STDIN, ":utf8"; binmode STDOUT, ":utf8"; report_options(quiet_warnings => 1); $| = 1; while (<STDIN>) { chomp; `+body+` }`)
 }
 
+// askPython runs a line for each question in line, after the imports.
+func askPython(t testing.TB, questions []string, imports, body string) []string {
+	t.Helper()
+	return ask(t, questions, "/usr/bin/python3", "-c", "import sys\n"+imports+"\nfor line in sys.stdin:\n    line = line.rstrip('\\n'); "+body)
+}
+
 // unpackedText is the text of a file, which may be packed by gzip.
 func unpackedText(t testing.TB, name string) string {
 	t.Helper()
@@ -67,7 +73,14 @@ func summary(e *ChangelogEntry) string {
 	for _, bug := range e.Closes() {
 		closed = append(closed, strconv.Itoa(bug))
 	}
-	sum := md5Hex.Sum([]byte(strings.Join(e.Changes, "")))
+	if text := strings.Join(e.Changes, ""); strings.Contains(text, "\uFFFD") {
+		return "" // Latin-1, which dpkg keeps
+	}
 	return strings.Join([]string{e.Source, e.Version.String(), e.Distribution(), e.Urgency, e.Maintainer, e.Date,
-		strings.Join(closed, " "), hex.EncodeToString(sum[:])}, "|")
+		strings.Join(closed, " "), sumOf(strings.Join(e.Changes, ""))}, "|")
+}
+
+func sumOf(text string) string {
+	sum := md5Hex.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
 }

@@ -88,6 +88,7 @@ func TestARealPackageIsReadAsDpkgWroteIt(t *testing.T) {
 	top := buildRealPackage(t)
 	t.Run("the .dsc", func(t *testing.T) { checkRealDSC(t, one(t, top, "*.dsc")) })
 	t.Run("the .changes", func(t *testing.T) { checkRealChanges(t, one(t, top, "*.changes")) })
+	t.Run("the .buildinfo", func(t *testing.T) { checkRealBuildInfo(t, one(t, top, "*.buildinfo")) })
 	t.Run("the .deb of the machine", func(t *testing.T) { checkRealDeb(t, one(t, top, "tale_*.deb"), "tale") })
 	t.Run("the .deb for all", func(t *testing.T) { checkRealDeb(t, one(t, top, "*_all.deb"), "tale-data") })
 }
@@ -103,14 +104,29 @@ func checkRealDSC(t *testing.T, name string) {
 	if len(d.Architectures) != 2 || strings.Join(d.Binaries, " ") != "tale tale-data" {
 		t.Errorf("got architectures %v, binaries %v", d.Architectures, d.Binaries)
 	}
-	build, err := MatchArchitectures(d.Paragraph.Get("Architecture"), []Arch{"i386", ArchAll})
-	if err != nil || len(build) != 2 {
-		t.Errorf("built for %v, %v", build, err)
+	if len(d.Targets.Packages) != 2 || d.Targets.Builds("i386", nil) != nil || d.Targets.Builds(ArchAll, nil) != nil {
+		t.Errorf("got %+v", d.Targets)
 	}
 	if len(d.Files) != 1 {
 		t.Fatalf("got files %v", d.Files)
 	}
 	checkFile(t, filepath.Dir(name), d.Files[0])
+}
+
+func checkRealBuildInfo(t *testing.T, name string) {
+	b, err := ParseBuildInfo(open(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Source != "tale" || b.Version.String() != "2:1.0~rc1+dfsg" || len(b.Architectures) != 3 || len(b.Binaries) != 2 || len(b.Files) != 3 {
+		t.Errorf("got %+v", b)
+	}
+	if !b.BuildArchitecture.IsReal() || b.BuildDate.IsZero() || len(b.Installed) < 10 || len(b.Environment) == 0 {
+		t.Errorf("built on %s at %s with %d packages, variables %v", b.BuildArchitecture, b.BuildDate, len(b.Installed), b.Environment)
+	}
+	for _, f := range b.Files {
+		checkFile(t, filepath.Dir(name), f)
+	}
 }
 
 func checkRealChanges(t *testing.T, name string) {
