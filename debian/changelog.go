@@ -61,11 +61,14 @@ func (e *ChangelogEntry) String() string {
 }
 
 func (e *ChangelogEntry) heading() string {
-	text := e.Source + " (" + e.Version.String() + ") " + e.Distribution() + "; urgency=" + e.Urgency
-	if e.BinaryOnly {
-		text += ", binary-only=yes"
+	var options []string
+	if e.Urgency != "" {
+		options = append(options, "urgency="+e.Urgency)
 	}
-	return text
+	if e.BinaryOnly {
+		options = append(options, "binary-only=yes")
+	}
+	return strings.TrimRight(e.Source+" ("+e.Version.String()+") "+e.Distribution()+"; "+strings.Join(options, ", "), " ")
 }
 
 // The forms of dpkg's lines, which are wider than those of Policy.

@@ -169,6 +169,7 @@ func TestChangelogTopAsTheProgram(t *testing.T) {
 
 func FuzzChangelog(f *testing.F) {
 	f.Add(goodChangelog)
+	f.Add("00 (0) 0; urgency=\n\n\n --  <>  0 0 0000 0:00:00 +0000\n")
 	f.Add("hello (1) a; urgency=low\n\n -- A <b>  Sun, 01 Jan 2023 00:00:00 +0100\nold\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		entries, _, err := changelog(text)

@@ -1,8 +1,10 @@
 package debian
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 const goodChanges = `Format: 1.8
@@ -74,6 +76,34 @@ func TestParseChangesRefuses(t *testing.T) {
 				t.Errorf("got %+v, %v", c, err)
 			}
 		})
+	}
+}
+
+// What may take long, as large as is accepted: many files, one long line,
+// names without end, and a signature in front of nothing.
+func TestParseChangesTakesLinearTime(t *testing.T) {
+	files := strings.Builder{}
+	for i := range maxListed {
+		fmt.Fprintf(&files, " %s 10 a%d.deb\n", sha256, i)
+	}
+	begun := time.Now()
+	for name, text := range map[string]string{
+		"a flood of files":         strings.Replace(goodChanges, "Checksums-Sha256:\n", "Checksums-Sha256:\n"+files.String(), 1),
+		"a flood of lines":         strings.Replace(goodChanges, " .\n", strings.Repeat(" .\n", 2<<20), 1),
+		"a line without an end":    "A: " + strings.Repeat("b ", 4<<20),
+		"fields without end":       strings.Repeat("A: b\n", 1<<20),
+		"words without end":        strings.Replace(goodChanges, "Binary: ", "Binary: "+strings.Repeat("hello ", 100000), 1),
+		"hyphens, signed":          signed(strings.Repeat("- -\n", 2<<20)),
+		"markers within markers":   strings.Repeat("-----BEGIN PGP SIGNED MESSAGE-----\n", 200000),
+		"headers of a signed text": "-----BEGIN PGP SIGNED MESSAGE-----\n" + strings.Repeat("Hash: x\n", 1<<19) + "\nA: b\n",
+	} {
+		_, err := ParseChanges(strings.NewReader(text))
+		if err != nil && !isMalformed(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if took := time.Since(begun); took > time.Minute {
+		t.Errorf("it took %s", took)
 	}
 }
 
