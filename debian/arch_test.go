@@ -3,7 +3,6 @@ package debian
 import (
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -130,56 +129,6 @@ func TestParseArchWildcardRefuses(t *testing.T) {
 	for _, word := range []string{"", "-any", "any-", "any--amd64", "any-any-any-any-any", "!amd64", "Any", "a/b", "amd64,i386", strings.Repeat("a", 65)} {
 		if w, err := ParseArchWildcard(word); !isMalformed(err) {
 			t.Errorf("ParseArchWildcard(%q) = %v, %v", word, w, err)
-		}
-	}
-}
-
-func TestMatchArchitectures(t *testing.T) {
-	tests := []struct {
-		name, field, requested, want string
-	}{
-		{"any covers each machine but not all", "any", "i386 amd64 all", "amd64 i386"},
-		{"all covers all alone", "all", "amd64 all", "all"},
-		{"any and all cover both", "any all", "amd64 all i386", "all amd64 i386"},
-		{"a system wildcard leaves the others out", "linux-any", "hurd-i386 arm64 kfreebsd-amd64", "arm64"},
-		{"a processor wildcard crosses systems", "any-i386", "hurd-i386 i386 amd64", "hurd-i386 i386"},
-		{"a list of names is taken as it is", "amd64 arm64", "arm64 armhf", "arm64"},
-		{"names stand once in the answer", "any linux-any amd64", "amd64 amd64", "amd64"},
-		{"a field folded over lines is read", "amd64\n i386", "i386", "i386"},
-		{"a name that nobody knows does no harm", "wasm99 amd64", "amd64", "amd64"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			requested, err := ParseArches(strings.ReplaceAll(tt.requested, "amd64 amd64", "amd64"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := MatchArchitectures(tt.field, append(requested, requested...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, _ := ParseArches(tt.want)
-			if !slices.Equal(got, want) {
-				t.Errorf("got %v, want %v", got, want)
-			}
-		})
-	}
-}
-
-func TestMatchArchitecturesRefuses(t *testing.T) {
-	for name, c := range map[string]struct {
-		field     string
-		requested []Arch
-	}{
-		"an empty field":                {" \n", []Arch{"amd64"}},
-		"no architecture in common":     {"all", []Arch{"amd64"}},
-		"nothing requested":             {"any", nil},
-		"source, which is not built":    {"source any", []Arch{ArchSource}},
-		"a word that is no name":        {"any $(id)", []Arch{"amd64"}},
-		"a field with words in a flood": {strings.Repeat("any ", 1001), []Arch{"amd64"}},
-	} {
-		if build, err := MatchArchitectures(c.field, c.requested); !isMalformed(err) {
-			t.Errorf("%s: %v, %v", name, build, err)
 		}
 	}
 }

@@ -52,6 +52,8 @@ func (db *DB) SourceFactsFor(ctx context.Context, workspace, user int64, raw jso
 	}
 	s = task.Source{Artifact: a.ID, Name: source.Name, Version: source.Version}
 	s.Architectures, _ = source.Fields["Architecture"].(string)
+	s.PackageList, _ = source.Fields["Package-List"].(string)
+	s.AllOn, _ = source.Fields["Build-Indep-Architecture"].(string)
 	s.Environments, err = r.environments(ctx, data)
 	return s, err
 }

@@ -112,3 +112,17 @@ func TestASourceWithoutArchitecturesIsToldAsItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestSourceFactsTellWhatASourceMakes(t *testing.T) {
+	w := newWorld(t)
+	w.environment("sid", "amd64", noWords, noWords)
+	source := w.artifact("debian:source-package", `{"name": "hello", "version": "1", "type": "dpkg", "dsc_fields": {"Source": "hello",
+		"Architecture": "any all", "Package-List": "\n hello deb devel optional arch=any", "Build-Indep-Architecture": "arm64"}}`)
+	facts, err := w.SourceFacts(t.Context(), task.SourceQuestion{ID: w.workflow("sbuild", buildData(source, "debian:sid", ""))})
+	w.must(err)
+	targets, err := facts.Targets()
+	w.must(err)
+	if len(targets.Packages) != 1 || targets.IndepOn != "arm64" || targets.Builds("amd64", nil) != nil || targets.Builds("all", nil) == nil {
+		t.Errorf("%+v tells %+v", facts, targets)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"debusine"
+	"debusine/debian"
 )
 
 // quick bounds an attempt at the server's own work, which takes milliseconds: a
@@ -94,7 +95,16 @@ type Source struct {
 	Name          string   `json:"name"`
 	Version       string   `json:"version"`
 	Architectures string   `json:"architectures"` // the .dsc's field
-	Environments  []string `json:"environments"`  // architectures that have one for the target
+	PackageList   string   `json:"package_list,omitempty"`
+	AllOn         string   `json:"build_indep_architecture,omitempty"`
+	Environments  []string `json:"environments"` // architectures that have one for the target
+}
+
+// Targets is what the .dsc says about where the source can be built.
+func (s Source) Targets() (debian.Targets, error) {
+	return debian.ParseTargets(func(field string) string {
+		return map[string]string{"Architecture": s.Architectures, "Package-List": s.PackageList, "Build-Indep-Architecture": s.AllOn}[field]
+	})
 }
 
 // Conclusion ends a workflow's work request.

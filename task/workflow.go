@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -40,7 +41,7 @@ type SbuildWorkflowData struct {
 	TargetDistribution       string      `json:"target_distribution"` // vendor:codename
 	Backend                  string      `json:"backend,omitempty"`
 	Architectures            []string    `json:"architectures"`
-	ArchAllBuildArchitecture string      `json:"arch_all_build_architecture,omitempty"` // default amd64
+	ArchAllBuildArchitecture string      `json:"arch_all_build_architecture,omitempty"` // see AllOn
 	EnvironmentVariant       *string     `json:"environment_variant,omitempty"`
 }
 
@@ -66,8 +67,13 @@ func (d *SbuildWorkflowData) Environment() debusine.Lookup {
 	return debusine.LookupOf(text)
 }
 
+// AllOn is the machine that builds the packages of Architecture all: the
+// parameter, else the source's Build-Indep-Architecture, else amd64.
+func (d *SbuildWorkflowData) AllOn(source Source) string {
+	return cmp.Or(d.ArchAllBuildArchitecture, source.AllOn, fallbackArchitecture)
+}
+
 func (d *SbuildWorkflowData) check() error {
-	d.ArchAllBuildArchitecture = orDefault(d.ArchAllBuildArchitecture)
 	if d.Input.SourceArtifact.IsZero() {
 		return missing("input.source_artifact")
 	}
@@ -89,7 +95,7 @@ func (d *SbuildWorkflowData) check() error {
 	if extra, err := json.Marshal(d.Input.ExtraBinaryArtifacts); err != nil || len(extra)*len(d.Architectures) > longestData || len(d.Input.ExtraBinaryArtifacts) > mostExtra {
 		return debusine.Invalidf("input.extra_binary_artifacts is too long a list")
 	}
-	return checkArches("architectures", d.Architectures, d.ArchAllBuildArchitecture)
+	return checkArches("architectures", d.Architectures, orDefault(d.ArchAllBuildArchitecture))
 }
 
 var (

@@ -44,7 +44,7 @@ func TestTheSbuildWorkflowLooksForItsEnvironment(t *testing.T) {
 			t.Fatal(err)
 		}
 		build := d.(*SbuildWorkflowData)
-		if got := build.Environment().String(); got != want || build.Vendor() != "debian" || build.Codename() != "bookworm" || build.ArchAllBuildArchitecture != "amd64" {
+		if got := build.Environment().String(); got != want || build.Vendor() != "debian" || build.Codename() != "bookworm" || build.AllOn(Source{}) != "amd64" || build.AllOn(Source{AllOn: "arm64"}) != "arm64" {
 			t.Errorf("%s: %q, %+v", variant, got, build)
 		}
 	}

@@ -49,7 +49,7 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 }
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
-	build, dropped := ArchesToBuild(s.data.Architectures, s.source.Architectures, s.source.Environments, s.data.ArchAllBuildArchitecture)
+	build, dropped := ArchesToBuild(s.data.Architectures, s.source, s.data.AllOn(s.source))
 	s.output.Dropped, s.board.left = dropped, dropped
 	if len(build) == 0 {
 		return "", fault("no architecture is left to build on: " + Reasons(dropped))
@@ -72,17 +72,21 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 // ArchesToBuild is requested ∩ source ∩ having an environment, sorted; all that
 // is dropped is told with its reason. "all" is built in the environment of
 // allOn.
-func ArchesToBuild(requested []string, source string, environments []string, allOn string) (build []string, dropped []debusine.DroppedArchitecture) {
+func ArchesToBuild(requested []string, source task.Source, allOn string) (build []string, dropped []debusine.DroppedArchitecture) {
+	targets, bad := source.Targets()
 	for _, a := range requested {
 		needs := a
 		if a == "all" {
 			needs = allOn
 		}
-		_, unfit := debian.MatchArchitectures(source, []debian.Arch{debian.Arch(a)})
+		unfit := bad
+		if bad == nil {
+			unfit = targets.Builds(debian.Arch(a), nil)
+		}
 		switch {
 		case unfit != nil:
-			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: fmt.Sprintf("the source package is for %q", source)})
-		case !slices.Contains(environments, needs):
+			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: unfit.Error()})
+		case !slices.Contains(source.Environments, needs):
 			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "there is no environment of architecture " + needs + " for the target distribution"})
 		default:
 			build = append(build, a)
@@ -113,7 +117,7 @@ func (s *sbuild) steps(build []string) ([]task.Step, error) {
 			BuildArchitecture: arch, Environment: s.data.Environment(), Backend: s.data.Backend, BuildComponents: []string{"any"},
 		}
 		if arch == "all" {
-			data.BuildArchitecture, data.BuildComponents = s.data.ArchAllBuildArchitecture, []string{"all"}
+			data.BuildArchitecture, data.BuildComponents = s.data.AllOn(s.source), []string{"all"}
 		}
 		raw, err := json.Marshal(data)
 		if err != nil {

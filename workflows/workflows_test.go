@@ -207,17 +207,20 @@ func TestArchesToBuild(t *testing.T) {
 		allOn        string
 		build        string
 		dropped      int
+		list         string
 	}{
-		"any means each real architecture":           {[]string{"amd64", "arm64"}, "any", []string{"amd64", "arm64"}, "amd64", "amd64 arm64", 0},
-		"any does not mean all":                      {[]string{"amd64", "all"}, "any", []string{"amd64"}, "amd64", "amd64", 1},
-		"linux-any is a wildcard":                    {[]string{"i386", "hurd-i386"}, "linux-any", []string{"i386", "hurd-i386"}, "amd64", "i386", 1},
-		"all alone is built on the machine named":    {[]string{"amd64", "all"}, "all", []string{"arm64"}, "arm64", "all", 1},
-		"no environment, no build":                   {[]string{"amd64", "s390x"}, "any", []string{"amd64"}, "amd64", "amd64", 1},
-		"no environment to build all in":             {[]string{"all"}, "all", []string{"i386"}, "amd64", "", 1},
-		"what the source does not know is not built": {[]string{"amd64"}, "sparc sparc64", []string{"amd64"}, "amd64", "", 1},
-		"the order asked for does not matter":        {[]string{"i386", "amd64"}, "any", []string{"amd64", "i386"}, "amd64", "amd64 i386", 0},
+		"any means each real architecture":           {[]string{"amd64", "arm64"}, "any", []string{"amd64", "arm64"}, "amd64", "amd64 arm64", 0, ""},
+		"any does not mean all":                      {[]string{"amd64", "all"}, "any", []string{"amd64"}, "amd64", "amd64", 1, ""},
+		"linux-any is a wildcard":                    {[]string{"i386", "hurd-i386"}, "linux-any", []string{"i386", "hurd-i386"}, "amd64", "i386", 1, ""},
+		"all alone is built on the machine named":    {[]string{"amd64", "all"}, "all", []string{"arm64"}, "arm64", "all", 1, ""},
+		"no environment, no build":                   {[]string{"amd64", "s390x"}, "any", []string{"amd64"}, "amd64", "amd64", 1, ""},
+		"no environment to build all in":             {[]string{"all"}, "all", []string{"i386"}, "amd64", "", 1, ""},
+		"what the source does not know is not built": {[]string{"amd64"}, "sparc sparc64", []string{"amd64"}, "amd64", "", 1, ""},
+		"the order asked for does not matter":        {[]string{"i386", "amd64"}, "any", []string{"amd64", "i386"}, "amd64", "amd64 i386", 0, ""},
+		"nothing is made for all":                    {[]string{"amd64", "all"}, "any all", []string{"amd64"}, "amd64", "amd64", 1, "hello deb devel optional arch=any\n hello-doc deb doc optional arch=all profile=doc"},
+		"a list that is none":                        {[]string{"amd64"}, "any", []string{"amd64"}, "amd64", "", 1, "hello"},
 	} {
-		build, dropped := workflows.ArchesToBuild(c.requested, c.source, c.environments, c.allOn)
+		build, dropped := workflows.ArchesToBuild(c.requested, task.Source{Architectures: c.source, PackageList: c.list, Environments: c.environments}, c.allOn)
 		if got := strings.Join(build, " "); got != c.build || len(dropped) != c.dropped {
 			t.Errorf("%s: builds %q, drops %v", name, got, dropped)
 		}

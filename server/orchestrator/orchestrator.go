@@ -102,7 +102,7 @@ func (o *Orchestrator) validateSbuild(ctx context.Context, n *store.New, sbuild 
 	if err != nil {
 		return about, err
 	}
-	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source.Architectures, source.Environments, sbuild.ArchAllBuildArchitecture)
+	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source, sbuild.AllOn(source))
 	if len(build) == 0 {
 		return about, debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
 			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + " debian:environments"}
