@@ -47,6 +47,17 @@ type Collection struct {
 	Category, Name   string
 	Data             json.RawMessage
 	Items            int // active ones
+	// Days that a removed item keeps its artifact, and that its row is kept after
+	// that; nil: for ever.
+	FullHistoryDays, MetadataOnlyDays *int
+}
+
+// CollectionCount counts the items of a collection that are alike.
+type CollectionCount struct {
+	Active   bool // not removed
+	Category string
+	Kind     string // bare, artifact, collection
+	Count    int
 }
 
 // CollectionItem is one entry: a bare piece of data, an artifact or another
@@ -62,4 +73,7 @@ type CollectionItem struct {
 	Data         json.RawMessage
 	CreatedAt    time.Time
 	RemovedAt    *time.Time
+	// Who, in lists alone: users, and workflows on whose behalf.
+	CreatedBy, RemovedBy                 string
+	CreatedByWorkflow, RemovedByWorkflow *int64
 }

@@ -15,6 +15,7 @@ import (
 const (
 	CategoryEnvironments     = "debian:environments"
 	CategoryPackageBuildLogs = "debian:package-build-logs"
+	CategoryWorkflowInternal = "debusine:workflow-internal" // made with each root of a workflow
 )
 
 // CheckCollection says whether a collection of the category may have the name:
@@ -29,6 +30,8 @@ func CheckCollection(category, name string) error {
 		if name != "_" {
 			return Invalid{What: category + " is a singleton of its workspace", Hint: `its name is "_"`}
 		}
+	case CategoryWorkflowInternal:
+		return Invalid{What: "collections of " + category + " are made with their workflows, and by nobody else"}
 	default:
 		return Invalid{What: fmt.Sprintf("collection category %.80q is unknown", category),
 			Hint: "the categories are " + CategoryEnvironments + ", " + CategoryPackageBuildLogs}
@@ -39,7 +42,8 @@ func CheckCollection(category, name string) error {
 // NewItem names a new item of a collection by the rule of the collection's
 // category, and gives the data that the item carries there (spec §1.6). item
 // has the kind, the category and, for an artifact, the artifact's data; a bare
-// item may leave its data out. variables are what the adder says beside it.
+// item may leave its data out. The internal collection of a workflow alone takes
+// the name that the item has. variables are what the adder says beside it.
 func NewItem(category string, item CollectionItem, variables map[string]any) (name string, data json.RawMessage, err error) {
 	values := map[string]any{}
 	if len(item.Data) > 0 {
@@ -56,6 +60,8 @@ func NewItem(category string, item CollectionItem, variables map[string]any) (na
 		name, data, err = n.environment(item)
 	case CategoryPackageBuildLogs:
 		name, data, err = n.buildLog(item)
+	case CategoryWorkflowInternal:
+		name, data, err = n.internal(item)
 	default:
 		return "", nil, Invalidf("collections of category %q take no items", category)
 	}
@@ -132,6 +138,26 @@ func (n *naming) buildLog(item CollectionItem) (string, json.RawMessage, error) 
 	}
 	data, err := json.Marshal(d)
 	return strings.Join([]string{d.Vendor, d.Codename, d.Architecture, d.Source, d.Version, strconv.FormatInt(d.WorkRequest, 10)}, "_"), data, err
+}
+
+// internal items have any name that a lookup can say; their data are the
+// variables, by which a workflow finds them again.
+func (n *naming) internal(item CollectionItem) (string, json.RawMessage, error) {
+	if !slices.Contains([]string{"bare", "artifact"}, item.Kind) || item.Category == "" {
+		return "", nil, n.refuse(item, "bare data and artifacts")
+	}
+	if item.Name == "" || strings.Contains(item.Name, "/") || !plainText(item.Name) {
+		return "", nil, Invalidf("an item of %s cannot be called %.80q: a word without a slash is wanted", n.collection, item.Name)
+	}
+	values := map[string]any{}
+	for key, value := range n.variables {
+		if strings.HasPrefix(key, "promise_") {
+			return "", nil, Invalidf("variable %.80q: names that begin with promise_ are reserved", key)
+		}
+		values[key] = value
+	}
+	data, err := json.Marshal(values)
+	return item.Name, data, err
 }
 
 func (n *naming) refuse(item CollectionItem, takes string) error {

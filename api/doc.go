@@ -214,57 +214,6 @@ type Relation struct {
 	Type     string `json:"type"` // extends, relates-to, built-using
 }
 
-// Collection is a collection, in requests (without ID) and answers.
-type Collection struct {
-	ID        int64             `json:"id,omitempty"`
-	Name      string            `json:"name"`
-	Category  string            `json:"category"`
-	Workspace string            `json:"workspace,omitempty"`
-	Data      json.RawMessage   `json:"data,omitempty"`
-	Items     int               `json:"items,omitempty"`
-	Links     map[string]string `json:"links,omitempty"`
-}
-
-// CollectionItem is one entry of a collection.
-type CollectionItem struct {
-	ID         int64           `json:"id"`
-	Name       string          `json:"name"`
-	ChildType  string          `json:"child_type"`
-	Category   string          `json:"category"`
-	Artifact   *int64          `json:"artifact,omitempty"`
-	Collection *int64          `json:"collection,omitempty"`
-	Data       json.RawMessage `json:"data"`
-	CreatedAt  time.Time       `json:"created_at"`
-	RemovedAt  *time.Time      `json:"removed_at,omitempty"`
-}
-
-// CollectionItemCreate is the body of POST collection/WS/CAT/NAME/item/ (ours).
-type CollectionItemCreate struct {
-	Artifact  int64          `json:"artifact"`
-	Variables map[string]any `json:"variables,omitempty"`
-}
-
-// LookupSingle is the body of POST lookup/single/.
-type LookupSingle struct {
-	Lookup          any    `json:"lookup"` // integer or string
-	WorkRequest     *int64 `json:"work_request,omitempty"`
-	ExpectType      string `json:"expect_type,omitempty"`
-	DefaultCategory string `json:"default_category,omitempty"`
-	Workspace       string `json:"workspace"`
-}
-
-// LookupResult is the answer of POST lookup/single/.
-type LookupResult struct {
-	ResultType     string `json:"result_type"` // bare, artifact, collection
-	CollectionItem *struct {
-		Name string          `json:"name"`
-		Data json.RawMessage `json:"data"`
-	} `json:"collection_item"`
-	Artifact   *int64 `json:"artifact"`
-	Collection *int64 `json:"collection"`
-	Links      Links  `json:"links,omitempty"`
-}
-
 // WorkerRegister is the body of POST worker/register/. The token is a fresh
 // secret that the worker made itself; it is void until an administrator enables
 // the worker. An activation token in the Token header enables it at once.

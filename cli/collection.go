@@ -14,7 +14,8 @@ import (
 
 func collectionCommand() *cli.Command {
 	return &cli.Command{Name: "collection", Usage: "work with collections", Subcommands: []*cli.Command{
-		collectionCreateCommand(), collectionListCommand(), collectionShowCommand(), collectionAddCommand(), lookupSingleCommand(),
+		collectionCreateCommand(), collectionListCommand(), collectionShowCommand(), collectionManageCommand(), collectionDeleteCommand(),
+		collectionAddCommand(), collectionRemoveCommand(), lookupSingleCommand(), lookupMultipleCommand(),
 	}}
 }
 
@@ -89,8 +90,9 @@ func collectionShowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show a collection and what it holds", ArgsUsage: "NAME CATEGORY",
 		Description: "Example: debusine collection show debian debian:environments\n         debusine collection show debian@debian:environments",
-		Flags:       []cli.Flag{workspaceFlag(), limitFlag()},
-		Action:      talk(collectionShow),
+		Flags: []cli.Flag{workspaceFlag(), limitFlag(),
+			&cli.BoolFlag{Name: "history", Usage: "also the items that were removed, and who did it"}},
+		Action: talk(collectionShow),
 	}
 }
 
@@ -103,7 +105,7 @@ func collectionShow(s *session) error {
 	if err != nil {
 		return err
 	}
-	items, err := client.Collect(s.api.Items(s.ctx(), s.place(), category, name), s.Int("limit"))
+	items, err := client.Collect(s.api.Items(s.ctx(), s.place(), category, name, s.Bool("history")), s.Int("limit"))
 	if err != nil {
 		return err
 	}
@@ -116,17 +118,39 @@ func collectionShow(s *session) error {
 			return err
 		}
 		fmt.Fprintln(s.out.to)
+		header := []string{"ITEM", "CATEGORY", "ARTIFACT", "SINCE"}
+		if s.Bool("history") {
+			header = append(header, "BY", "REMOVED", "BY")
+		}
 		var rows [][]string
 		for _, i := range items {
-			rows = append(rows, []string{i.Name, i.Category, optional(i.Artifact), moment(&i.CreatedAt)})
+			row := []string{i.Name, i.Category, optional(i.Artifact), moment(&i.CreatedAt), who(i.CreatedBy, i.CreatedByWorkflow), moment(i.RemovedAt), who(i.RemovedBy, i.RemovedByWorkflow)}
+			rows = append(rows, row[:len(header)])
 		}
-		return s.out.table([]string{"ITEM", "CATEGORY", "ARTIFACT", "SINCE"}, rows)
+		return s.out.table(header, rows)
 	})
 }
 
 func (s *session) showCollection(c api.Collection) error {
 	return s.out.pairs([2]string{"Collection", c.Name + "@" + c.Category}, [2]string{"ID", number(c.ID)},
-		[2]string{"Items", strconv.Itoa(c.Items)}, [2]string{"Data", indented(c.Data)})
+		[2]string{"Items", strconv.Itoa(c.Items)}, [2]string{"Removed items keep artifacts", inDays(c.FullHistory)},
+		[2]string{"After that are remembered", inDays(c.MetadataOnly)}, [2]string{"Data", indented(c.Data)})
+}
+
+// inDays says how long; for ever is not worth a line.
+func inDays(n *int) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(*n) + " days"
+}
+
+// who is a user, and the workflow on whose behalf.
+func who(user string, workflow *int64) string {
+	if workflow == nil {
+		return user
+	}
+	return strings.TrimSpace(user + " in workflow " + number(*workflow))
 }
 
 func number(id int64) string { return strconv.FormatInt(id, 10) }

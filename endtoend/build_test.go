@@ -36,7 +36,7 @@ func mirror(t *testing.T) (address, codename string) {
 func environment(t *testing.T, c *client.Client) (codename string) {
 	t.Helper()
 	address, codename := mirror(t)
-	for range c.Items(t.Context(), "System", "debian:environments", "debian") {
+	for range c.Items(t.Context(), "System", "debian:environments", "debian", false) {
 		return codename
 	}
 	targets := fmt.Sprintf(`[{"codenames": %q, "architectures": ["amd64"], "mmdebstrap_template": {"bootstrap_options": {"variant": "buildd", "extra_packages": ["fakeroot"]},
@@ -247,7 +247,7 @@ func TestRealBuilds(t *testing.T) {
 func keptLog(t *testing.T, c *client.Client, id int64, kind string) {
 	t.Helper()
 	n := 0
-	for item, err := range c.Items(t.Context(), "System", "debian:package-build-logs", "_") {
+	for item, err := range c.Items(t.Context(), "System", "debian:package-build-logs", "_", false) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,15 +7,25 @@
 //	debian@debian:environments/match:codename=bookworm:architecture=i386
 //	debian/match:codename=bookworm             where environments are expected
 //	_@debian:package-build-logs/NAME           an item by its name
+//	//workspace=base/debian@debian:environments  searched from another workspace on
+//	internal@collections/build-amd64           an output of the workflow itself
 //
-// Parse turns the text into a Query, once; Query.Resolve walks it through a
-// Source, which the store provides. What the reader may not see is not found.
-// Not found (debusine.Missing) and malformed (debusine.Invalid) are kept apart:
-// only the former may be taken for "no result".
+// Where many results are wanted, a dictionary chooses among the items of a
+// collection, and a list holds any of these forms:
+//
+//   - collection: _@debian:package-build-logs
+//     data__srcpkg_name: hello
+//     name__endswith: _900
+//   - 421@artifacts
+//
+// Parse and ParseMultiple turn the text into a Query or a Multiple, once; their
+// Resolve walks them through a Source, which the store provides. What the reader
+// may not see is not found. Not found (debusine.Missing) and malformed
+// (debusine.Invalid) are kept apart: only the former may be taken for "no
+// result".
 package lookup
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
@@ -28,6 +38,9 @@ import (
 // Query is a parsed single lookup.
 type Query struct {
 	text       string
+	expect     Expect
+	place      Place
+	internal   bool  // internal@collections
 	artifact   int64 // by number
 	collection int64 // by number
 	name       string
@@ -41,10 +54,37 @@ type Segment struct {
 	Match map[string]string // match:K=V(:K=V)*; an empty value means "without"
 }
 
+// Place is the workspace from which a collection is searched: it, then those it
+// inherits from. Empty is the reader's own workspace, and its scope.
+type Place struct{ Scope, Workspace string }
+
+// The types of results that a place may expect.
+const (
+	Any               = "any"
+	Bare              = "bare"
+	Artifact          = "artifact"
+	ArtifactOrPromise = "artifact-or-promise" // also bare data that announces one
+	Collection        = "collection"
+)
+
 // Expect says what a place that takes a lookup accepts.
 type Expect struct {
 	DefaultCategory string // of a first segment without "@"; empty: none
-	Collection      bool   // a bare number is a collection's, not an artifact's
+	Type            string // of the result; empty: any
+}
+
+// Accepts says whether a result of that type is expected.
+func (e Expect) Accepts(kind string) bool {
+	return e.Type == "" || e.Type == Any || e.Type == kind || (e.Type == ArtifactOrPromise && (kind == Artifact || kind == Bare))
+}
+
+// check refuses types that do not exist.
+func (e Expect) check() error {
+	switch e.Type {
+	case "", Any, Bare, Artifact, ArtifactOrPromise, Collection:
+		return nil
+	}
+	return debusine.WithHint(debusine.Invalidf("%.80q is no type of a result", e.Type), "the types are any, bare, artifact, artifact-or-promise, collection")
 }
 
 // matchKeys are the properties of an environment that match: knows.
@@ -54,7 +94,10 @@ const longest = 1000 // bytes of a lookup
 
 // Parse reads a single lookup.
 func Parse(l debusine.Lookup, expect Expect) (Query, error) {
-	q := Query{text: l.String()}
+	q := Query{text: l.String(), expect: expect}
+	if err := expect.check(); err != nil {
+		return q, err
+	}
 	if len(q.text) > longest {
 		return q, debusine.Invalidf("a lookup has at most %d bytes, not %d", longest, len(q.text))
 	}
@@ -65,17 +108,18 @@ func Parse(l debusine.Lookup, expect Expect) (Query, error) {
 		if err != nil || n <= 0 {
 			return q, debusine.Invalidf("lookup %s is not the number of anything", q.text)
 		}
-		if expect.Collection {
+		if expect.Type == Collection {
 			q.collection = n
 		} else {
 			q.artifact = n
 		}
 		return q, nil
 	}
-	if strings.HasPrefix(q.text, "//") {
-		return q, debusine.Invalidf("lookup %q: lookups in other workspaces are not supported yet", q.text)
+	rest, err := q.parsePlace()
+	if err != nil {
+		return q, err
 	}
-	parts := strings.Split(q.text, "/")
+	parts := strings.Split(rest, "/")
 	if err := q.parseFirst(parts[0], expect); err != nil {
 		return q, err
 	}
@@ -95,6 +139,29 @@ func Parse(l debusine.Lookup, expect Expect) (Query, error) {
 	return q, nil
 }
 
+// parsePlace reads //workspace=NAME/ or //scope=NAME:workspace=NAME/, and gives
+// the text after it.
+func (q *Query) parsePlace() (rest string, err error) {
+	options, there := strings.CutPrefix(q.text, "//")
+	if !there {
+		return q.text, nil
+	}
+	options, rest, _ = strings.Cut(options, "/")
+	for _, option := range strings.Split(options, ":") {
+		key, value, _ := strings.Cut(option, "=")
+		into := map[string]*string{"workspace": &q.place.Workspace, "scope": &q.place.Scope}[key]
+		if into == nil || *into != "" || value == "" {
+			return "", debusine.WithHint(debusine.Invalidf("lookup %q: option %q is not a workspace=NAME or scope=NAME that was not given yet", q.text, option),
+				"write //workspace=NAME/COLLECTION@CATEGORY, or //scope=NAME:workspace=NAME/…")
+		}
+		*into = value
+	}
+	if q.place.Workspace == "" {
+		return "", debusine.Invalidf("lookup %q: a scope needs a workspace beside it", q.text)
+	}
+	return rest, nil
+}
+
 func (q *Query) parseFirst(first string, expect Expect) error {
 	at := strings.LastIndexByte(first, '@')
 	if at < 0 {
@@ -111,9 +178,16 @@ func (q *Query) parseFirst(first string, expect Expect) error {
 	if q.category != "artifacts" && q.category != "collections" {
 		return nil
 	}
+	if q.place != (Place{}) {
+		return debusine.Invalidf("lookup %q: numbers and internal@collections need no workspace", q.text)
+	}
+	if first == "internal@collections" {
+		q.internal = true
+		return nil
+	}
 	n, err := strconv.ParseInt(q.name, 10, 64)
 	if err != nil || n <= 0 {
-		return debusine.WithHint(debusine.Invalidf("lookup %q: %q is not a number", q.text, q.name), "an artifact is named by its number")
+		return debusine.WithHint(debusine.Invalidf("lookup %q: %q is not a number", q.text, q.name), "artifacts and collections are named by their number")
 	}
 	if q.category == "artifacts" {
 		q.artifact = n
@@ -152,132 +226,5 @@ func parseSegment(text string) (Segment, error) {
 		}
 		return Segment{Match: match}, nil
 	}
-	return Segment{}, debusine.Invalidf("%q is no way to look into a collection", prefix+":")
-}
-
-// Environment are the properties that a task adds to a lookup of its
-// environment where it does not give them (spec §2.6).
-type Environment struct {
-	Architecture string
-	Format       string // tarball or image
-	Backend      string
-	Task         string // tried as the variant first, then no variant
-}
-
-// Source finds things for a reader whom it knows.
-type Source interface {
-	Artifact(ctx context.Context, id int64) (debusine.Artifact, error)
-	CollectionByID(ctx context.Context, id int64) (debusine.Collection, error)
-	// Collection searches the workspace of the work, then those it inherits from.
-	Collection(ctx context.Context, category, name string) (debusine.Collection, error)
-	ItemByName(ctx context.Context, collection int64, name string) (debusine.CollectionItem, error)
-	// ItemByMatch gives the newest active item with these properties.
-	ItemByMatch(ctx context.Context, collection int64, match map[string]string) (debusine.CollectionItem, error)
-}
-
-// Result is what a lookup came to: an item and what it holds, or one of the two.
-type Result struct {
-	Item       *debusine.CollectionItem
-	Artifact   *debusine.Artifact
-	Collection *debusine.Collection
-}
-
-// Resolve finds the one result of the query. env may be nil.
-func (q Query) Resolve(ctx context.Context, src Source, env *Environment) (Result, error) {
-	if q.artifact != 0 {
-		a, err := src.Artifact(ctx, q.artifact)
-		return Result{Artifact: &a}, err
-	}
-	var (
-		c   debusine.Collection
-		err error
-	)
-	if q.collection != 0 {
-		c, err = src.CollectionByID(ctx, q.collection)
-	} else {
-		c, err = src.Collection(ctx, q.category, q.name)
-	}
-	if err != nil || len(q.segments) == 0 {
-		return Result{Collection: &c}, err
-	}
-	item, err := q.item(ctx, src, c, env)
-	if err != nil {
-		return Result{}, err
-	}
-	r := Result{Item: &item}
-	if item.ArtifactID != nil {
-		a, err := src.Artifact(ctx, *item.ArtifactID)
-		if err != nil {
-			return Result{}, err
-		}
-		r.Artifact = &a
-	}
-	return r, nil
-}
-
-func (q Query) item(ctx context.Context, src Source, c debusine.Collection, env *Environment) (debusine.CollectionItem, error) {
-	s := q.segments[0]
-	if s.Match == nil {
-		return src.ItemByName(ctx, c.ID, s.Name)
-	}
-	if c.Category != debusine.CategoryEnvironments {
-		return debusine.CollectionItem{}, debusine.WithHint(debusine.Invalidf("lookup %q: match: looks into %s alone, not into %s", q.text, debusine.CategoryEnvironments, c.Category),
-			"name the item: name:NAME")
-	}
-	for _, match := range s.variants(env) {
-		item, err := src.ItemByMatch(ctx, c.ID, match)
-		if err == nil || !isMissing(err) {
-			return item, err
-		}
-	}
-	return debusine.CollectionItem{}, debusine.Missing{What: "lookup " + strconv.Quote(q.text) + ": no " + c.Category + " item with " + s.words(env),
-		Hint: "see what there is: debusine collection show " + c.Name + "@" + c.Category}
-}
-
-// variants gives the matches to try in order.
-func (s Segment) variants(env *Environment) []map[string]string {
-	m := s.with(env)
-	if _, given := m["variant"]; given || env == nil {
-		return []map[string]string{m}
-	}
-	first, second := clone(m), clone(m)
-	first["variant"], second["variant"] = env.Task, ""
-	return []map[string]string{first, second}
-}
-
-func (s Segment) with(env *Environment) map[string]string {
-	m := clone(s.Match)
-	if env == nil {
-		return m
-	}
-	for k, v := range map[string]string{"architecture": env.Architecture, "format": env.Format, "backend": env.Backend} {
-		if _, given := m[k]; !given && v != "" {
-			m[k] = v
-		}
-	}
-	return m
-}
-
-func (s Segment) words(env *Environment) string {
-	m := s.with(env)
-	var words []string
-	for _, k := range []string{"codename", "architecture", "variant", "backend", "format"} {
-		if v, ok := m[k]; ok {
-			words = append(words, k+"="+v)
-		}
-	}
-	return strings.Join(words, " ")
-}
-
-func clone(m map[string]string) map[string]string {
-	c := make(map[string]string, len(m)+1)
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
-}
-
-func isMissing(err error) bool {
-	var m debusine.Missing
-	return errors.As(err, &m)
+	return Segment{}, debusine.Invalidf("%q is no way to look into a collection; an item whose name has colons is written name:NAME", prefix+":")
 }

@@ -19,6 +19,8 @@ type shelf struct {
 	artifacts []int64
 	asked     []map[string]string
 	outage    error
+
+	conditions []lookup.Conditions
 }
 
 func (s *shelf) Artifact(_ context.Context, id int64) (debusine.Artifact, error) {
@@ -36,8 +38,25 @@ func (s *shelf) CollectionByID(_ context.Context, id int64) (debusine.Collection
 	return debusine.Collection{ID: id, Name: map[int64]string{1: "debian", 2: "_"}[id], Category: category}, nil
 }
 
-func (s *shelf) Collection(ctx context.Context, category, name string) (debusine.Collection, error) {
+func (s *shelf) Collection(ctx context.Context, _ lookup.Place, category, name string) (debusine.Collection, error) {
 	return s.CollectionByID(ctx, map[string]int64{"debian@debian:environments": 1, "_@debian:package-build-logs": 2}[name+"@"+category])
+}
+
+func (s *shelf) Internal(context.Context) (debusine.Collection, error) {
+	return debusine.Collection{ID: 3, Name: "workflow-9", Category: debusine.CategoryWorkflowInternal}, nil
+}
+
+func (s *shelf) Matching(_ context.Context, collection int64, c lookup.Conditions, limit int) (found []lookup.Result, err error) {
+	s.conditions = append(s.conditions, c)
+	for _, i := range s.items {
+		if i.CollectionID == collection && len(found) < limit {
+			found = append(found, lookup.Result{Item: &i})
+			if i.ArtifactID != nil {
+				found[len(found)-1].Artifact = &debusine.Artifact{ID: *i.ArtifactID}
+			}
+		}
+	}
+	return found, s.outage
 }
 
 func (s *shelf) ItemByName(_ context.Context, collection int64, name string) (debusine.CollectionItem, error) {
@@ -80,7 +99,7 @@ func TestALookupComesToOneThing(t *testing.T) {
 		artifact, collection, item int64
 	}{
 		"an artifact by its number":        {text: "421", artifact: 421},
-		"a number where one is expected":   {text: "1", expect: lookup.Expect{Collection: true}, collection: 1},
+		"a number where one is expected":   {text: "1", expect: lookup.Expect{Type: lookup.Collection}, collection: 1},
 		"an artifact, said in full":        {text: "421@artifacts", artifact: 421},
 		"the same where it is a default":   {text: "421@artifacts", expect: lookup.Expect{DefaultCategory: debusine.CategoryEnvironments}, artifact: 421},
 		"a collection by its number":       {text: "2@collections", collection: 2},
@@ -91,6 +110,8 @@ func TestALookupComesToOneThing(t *testing.T) {
 		"an item by its name, in full":     {text: "_@debian:package-build-logs/name:log", item: 6},
 		"a name that has colons itself":    {text: "_@debian:package-build-logs/name:1:2.10", item: 7},
 		"an environment by its properties": {text: "debian@debian:environments/match:codename=sid:variant=", item: 5, artifact: 77},
+		"the internal collection":          {text: "internal@collections", collection: 3},
+		"a collection elsewhere":           {text: "//scope=a:workspace=b/debian@debian:environments", collection: 1},
 		"an item of a numbered collection": {text: "1@collections/match:codename=sid:variant=", item: 5, artifact: 77},
 	} {
 		q, err := lookup.Parse(debusine.LookupOf(c.text), c.expect)
@@ -138,7 +159,14 @@ func TestMalformedLookupsAreInvalid(t *testing.T) {
 		"artifact zero":                 {"0@artifacts", lookup.Expect{}, "is not a number"},
 		"an artifact with items":        {"7@artifacts/x", lookup.Expect{}, "holds no items"},
 		"an item with items":            {"debian/a/b", environments, "is not a collection"},
-		"another workspace":             {"//workspace=base/debian@debian:environments", lookup.Expect{}, "not supported yet"},
+		"a workspace without a name":    {"//workspace=/debian@debian:environments", lookup.Expect{}, "was not given yet"},
+		"a workspace twice":             {"//workspace=a:workspace=b/debian@debian:environments", lookup.Expect{}, "was not given yet"},
+		"an option that is unknown":     {"//user=root/debian@debian:environments", lookup.Expect{}, "was not given yet"},
+		"a scope alone":                 {"//scope=debian/debian@debian:environments", lookup.Expect{}, "needs a workspace"},
+		"a workspace and nothing in it": {"//workspace=a", lookup.Expect{}, "names no category"},
+		"a number in a workspace":       {"//workspace=a/7@artifacts", lookup.Expect{}, "need no workspace"},
+		"internal of a workspace":       {"//workspace=a/internal@collections", lookup.Expect{}, "need no workspace"},
+		"a type that does not exist":    {"7@artifacts", lookup.Expect{Type: "file"}, "no type of a result"},
 		"a segment without a name":      {"debian/", environments, "name is missing"},
 		"a prefix that is unknown":      {"debian/latest:x", environments, "no way to look into"},
 		"no property":                   {"debian/match:", environments, "is not one of"},
@@ -269,7 +297,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed, debusine.CategoryEnvironments, true)
 	}
 	f.Fuzz(func(t *testing.T, text, category string, collection bool) {
-		q, err := lookup.Parse(debusine.LookupOf(text), lookup.Expect{DefaultCategory: category, Collection: collection})
+		expect := lookup.Expect{DefaultCategory: category}
+		if collection {
+			expect.Type = lookup.Collection
+		}
+		q, err := lookup.Parse(debusine.LookupOf(text), expect)
 		if err != nil {
 			if !is[debusine.Invalid](err) {
 				t.Errorf("%q: %v", text, err)

@@ -7,6 +7,7 @@ import (
 	"debusine"
 	"debusine/api"
 	"debusine/lookup"
+	"debusine/store"
 )
 
 // lookupSingle says what a lookup comes to for a user.
@@ -15,7 +16,7 @@ func (s *Server) lookupSingle(c *call) error {
 	if err := c.bind(&in); err != nil {
 		return err
 	}
-	w, err := s.workspace(c, in.Workspace)
+	w, who, err := s.asking(c, in.Workspace, in.WorkRequest)
 	if err != nil {
 		return err
 	}
@@ -27,33 +28,60 @@ func (s *Server) lookupSingle(c *call) error {
 	if err := json.Unmarshal(raw, &l); err != nil {
 		return err
 	}
-	result, err := s.db.LookupSingle(c.ctx(), c.user(), w.ID, l, lookup.Expect{DefaultCategory: in.DefaultCategory, Collection: in.ExpectType == "collection"})
+	result, err := s.db.LookupSingle(c.ctx(), who, l, lookup.Expect{DefaultCategory: in.DefaultCategory, Type: in.ExpectType})
 	if err != nil {
 		return err
 	}
-	out := showResult(result, w)
-	if in.ExpectType != "" && in.ExpectType != "any" && in.ExpectType != "artifact-or-promise" && in.ExpectType != out.ResultType {
-		return debusine.Invalidf("lookup %q comes to a result of type %s, not %.80s", l, out.ResultType, in.ExpectType)
+	return c.reply(showResult(result, escape(w.Name)))
+}
+
+// lookupMultiple says what a lookup of many results comes to for a user.
+func (s *Server) lookupMultiple(c *call) error {
+	var in api.LookupMultiple
+	if err := c.bind(&in); err != nil {
+		return err
+	}
+	w, who, err := s.asking(c, in.Workspace, in.WorkRequest)
+	if err != nil {
+		return err
+	}
+	results, err := s.db.LookupMultiple(c.ctx(), who, in.Lookup, lookup.Expect{DefaultCategory: in.DefaultCategory, Type: in.ExpectType})
+	if err != nil {
+		return err
+	}
+	out, workspace := make([]api.LookupResult, len(results)), escape(w.Name)
+	for i, r := range results {
+		out[i] = showResult(r, workspace)
 	}
 	return c.reply(out)
 }
 
-func showResult(r lookup.Result, w debusine.Workspace) api.LookupResult {
-	in := place("collection/%s/", escape(w.Name))
-	out := api.LookupResult{ResultType: "bare", Links: api.Links{"webui_self": in, "webui_parent_collection": in}}
+// asking reads for whom, and where, a lookup is made.
+func (s *Server) asking(c *call, workspace string, workRequest *int64) (debusine.Workspace, store.Asking, error) {
+	w, err := s.workspace(c, workspace)
+	who := store.Asking{User: c.user(), Workspace: w.ID}
+	if workRequest != nil {
+		if who.WorkRequest = *workRequest; who.WorkRequest <= 0 && err == nil {
+			err = debusine.Missingf("work request %d", *workRequest)
+		}
+	}
+	return w, who, err
+}
+
+// showResult writes a result; workspace is the asker's, as part of an address.
+func showResult(r lookup.Result, workspace string) api.LookupResult {
+	in := base10 + "collection/" + workspace + "/"
+	out := api.LookupResult{ResultType: r.Type(), Links: api.Links{"webui_self": in, "webui_parent_collection": in}}
 	if r.Item != nil {
-		out.CollectionItem = &struct {
-			Name string          `json:"name"`
-			Data json.RawMessage `json:"data"`
-		}{r.Item.Name, r.Item.Data}
+		out.CollectionItem, out.ParentCollection = &api.LookupItem{Name: r.Item.Name, Data: r.Item.Data}, &r.Parent
 	}
 	switch {
 	case r.Artifact != nil:
-		out.ResultType, out.Artifact = "artifact", &r.Artifact.ID
+		out.Artifact = &r.Artifact.ID
 		out.Links["webui_self"] = place("artifact/%d/", r.Artifact.ID)
 	case r.Collection != nil:
-		out.ResultType, out.Collection = "collection", &r.Collection.ID
-		out.Links["webui_self"] = place("collection/%s/%d/", escape(w.Name), r.Collection.ID)
+		out.Collection, out.CollectionInfo = &r.Collection.ID, &api.CollectionInfo{Name: r.Collection.Name, Category: r.Collection.Category}
+		out.Links["webui_self"] = in + fmt.Sprintf("%d/", r.Collection.ID)
 	}
 	return out
 }

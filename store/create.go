@@ -217,7 +217,10 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 
 // resolve turns the needs into ids of dynamic task data.
 func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task.Description, error) {
-	reader := reader{tx, p.WorkspaceID, p.CreatedBy}
+	reader := reader{q: tx, workspace: p.WorkspaceID, user: p.CreatedBy}
+	if p.root != nil {
+		reader.root = *p.root
+	}
 	found := map[string][]debusine.Artifact{}
 	dynamic := map[string]any{}
 	for _, need := range data.Needs() {
@@ -323,6 +326,11 @@ func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err 
 		notNil(p.provided), notNil(p.required), nullIfEmpty(p.step), p.queue, status, result, output, before, p.failed != nil, after).Scan(&id)
 	if err != nil {
 		return 0, fault(err, "work request")
+	}
+	if p.parent == nil && p.TaskType == debusine.WorkflowTask {
+		if err := ensureInternal(ctx, tx, id); err != nil {
+			return 0, err
+		}
 	}
 	if p.failed == nil && p.queue != nil {
 		if err := notify(ctx, tx, *p.queue); err != nil {

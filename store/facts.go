@@ -33,7 +33,7 @@ func (db *DB) SourceFactsFor(ctx context.Context, workspace, user int64, raw jso
 	if err := task.ReadWorkflow(raw, &data); err != nil {
 		return s, err
 	}
-	r := reader{db.pool, workspace, user}
+	r := reader{q: db.pool, workspace: workspace, user: user}
 	a, err := r.one(ctx, data.Input.SourceArtifact, task.Need{Categories: []string{"debian:source-package", "debian:upload"}})
 	if err != nil {
 		return s, fmt.Errorf("input.source_artifact: %w", err)
@@ -72,7 +72,7 @@ func (r reader) sourceOf(ctx context.Context, upload int64) (debusine.Artifact, 
 
 // environments are the architectures that have an environment for the target.
 func (r reader) environments(ctx context.Context, data task.SbuildWorkflowData) ([]string, error) {
-	c, err := r.Collection(ctx, "debian:environments", data.Vendor())
+	c, err := r.Collection(ctx, lookup.Place{}, "debian:environments", data.Vendor())
 	if err != nil {
 		return nil, debusine.WithHint(err, "environments of "+data.Vendor()+" are kept in the collection "+data.Vendor()+"@debian:environments")
 	}

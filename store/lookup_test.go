@@ -189,7 +189,7 @@ func TestWithoutABackendTheNewestWins(t *testing.T) {
 	w := newWorld(t)
 	w.environment("sid", "amd64", noWords, "unshare")
 	newest := w.environment("sid", "amd64", noWords, noWords)
-	r, err := w.LookupSingle(t.Context(), w.user, w.workspace, debusine.LookupOf("debian@debian:environments/match:codename=sid"), lookup.Expect{})
+	r, err := w.LookupSingle(t.Context(), store.Asking{User: w.user, Workspace: w.workspace}, debusine.LookupOf("debian@debian:environments/match:codename=sid"), lookup.Expect{})
 	w.must(err)
 	if r.Artifact.ID != newest || r.Item.Name != "tarball:sid:amd64" {
 		t.Errorf("%+v", r.Item)
@@ -201,7 +201,7 @@ func TestWhatTheUserMayNotSeeIsNotFound(t *testing.T) {
 	var stranger, hidden int64
 	w.one(`INSERT INTO users (username) VALUES ('mallory') RETURNING id`, &stranger)
 	w.one(`INSERT INTO workspaces (scope_id, name) SELECT id, 'embargoed' FROM scopes WHERE name = 'debusine' RETURNING id`, &hidden)
-	w.must(w.CreateCollection(t.Context(), hidden, debusine.CategoryEnvironments, "debian", nil))
+	w.must(w.CreateCollection(t.Context(), debusine.Collection{WorkspaceID: hidden, Category: debusine.CategoryEnvironments, Name: "debian"}))
 	secret := w.artifactIn(hidden, "debian:source-package", `{"name": "linux", "version": "6.1-1"}`)
 	shown := w.source("hello", "2.10-3", "any")
 	collection, err := w.Collection(t.Context(), w.workspace, debusine.CategoryEnvironments, "debian")
@@ -209,22 +209,22 @@ func TestWhatTheUserMayNotSeeIsNotFound(t *testing.T) {
 	for _, text := range []string{fmt.Sprint(secret), fmt.Sprintf("%d@artifacts", secret), fmt.Sprint(shown),
 		fmt.Sprintf("%d@collections", collection.ID), "debian@debian:environments", "_@debian:package-build-logs", "999999"} {
 		for _, user := range []int64{stranger, 0} { // 0 is anybody
-			_, err := w.LookupSingle(t.Context(), user, w.workspace, debusine.LookupOf(text), lookup.Expect{})
+			_, err := w.LookupSingle(t.Context(), store.Asking{User: user, Workspace: w.workspace}, debusine.LookupOf(text), lookup.Expect{})
 			w.missing(text, err)
 		}
-		if _, err := w.LookupSingle(t.Context(), w.user, w.workspace, debusine.LookupOf(text), lookup.Expect{}); err != nil && text != "999999" {
+		if _, err := w.LookupSingle(t.Context(), store.Asking{User: w.user, Workspace: w.workspace}, debusine.LookupOf(text), lookup.Expect{}); err != nil && text != "999999" {
 			t.Errorf("%s, for an owner: %v", text, err)
 		}
 	}
 	w.exec(`UPDATE workspaces SET public = true WHERE id = $1`, w.workspace)
-	if _, err := w.LookupSingle(t.Context(), 0, w.workspace, debusine.LookupID(shown), lookup.Expect{}); err != nil {
+	if _, err := w.LookupSingle(t.Context(), store.Asking{Workspace: w.workspace}, debusine.LookupID(shown), lookup.Expect{}); err != nil {
 		t.Errorf("a public artifact: %v", err)
 	}
-	_, err = w.LookupSingle(t.Context(), 0, w.workspace, debusine.LookupID(secret), lookup.Expect{})
+	_, err = w.LookupSingle(t.Context(), store.Asking{Workspace: w.workspace}, debusine.LookupID(secret), lookup.Expect{})
 	w.missing("an embargoed artifact", err)
 	// An item of a public collection opens no artifact that lies elsewhere.
 	w.exec(`UPDATE artifacts SET workspace_id = $1 WHERE id = $2`, hidden, w.environment("sid", "amd64", noWords, noWords))
-	_, err = w.LookupSingle(t.Context(), 0, w.workspace, debusine.LookupOf("debian@debian:environments/match:codename=sid"), lookup.Expect{})
+	_, err = w.LookupSingle(t.Context(), store.Asking{Workspace: w.workspace}, debusine.LookupOf("debian@debian:environments/match:codename=sid"), lookup.Expect{})
 	w.missing("an embargoed artifact in a public collection", err)
 }
 
@@ -232,7 +232,7 @@ func TestArtifactsOfAnAttemptAreFoundOnceItCompleted(t *testing.T) {
 	w := newWorld(t)
 	id := w.create("noop", `{}`)
 	find := func(artifact int64) error {
-		_, err := w.LookupSingle(t.Context(), w.user, w.workspace, debusine.LookupID(artifact), lookup.Expect{})
+		_, err := w.LookupSingle(t.Context(), store.Asking{User: w.user, Workspace: w.workspace}, debusine.LookupID(artifact), lookup.Expect{})
 		return err
 	}
 	lost := w.begin(w.deliver(id, 0))

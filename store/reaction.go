@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -64,7 +65,7 @@ func act(ctx context.Context, tx pgx.Tx, id int64, r task.Reaction) error {
 		data := map[string]any{}
 		maps.Copy(data, r.Data)
 		data["work_request_id"] = id
-		return a.put(ctx, tx, c, debusine.CollectionItem{Kind: "bare", Category: r.Category}, data)
+		return a.put(ctx, tx, c, debusine.CollectionItem{Name: r.NameTemplate, Kind: "bare", Category: r.Category}, data)
 	case task.UpdateCollectionWithArtifacts:
 		return a.putArtifacts(ctx, tx, c, r)
 	}
@@ -73,11 +74,21 @@ func act(ctx context.Context, tx pgx.Tx, id int64, r task.Reaction) error {
 
 // collection finds where to put things, which must be in the work's own workspace.
 func (a actor) collection(ctx context.Context, tx pgx.Tx, name string) (debusine.Collection, error) {
-	query, err := lookup.Parse(debusine.LookupOf(name), lookup.Expect{Collection: true})
+	query, err := lookup.Parse(debusine.LookupOf(name), lookup.Expect{Type: lookup.Collection})
 	if err != nil {
 		return debusine.Collection{}, err
 	}
-	result, err := query.Resolve(ctx, reader{tx, a.workspace, a.user}, nil)
+	r := reader{q: tx, workspace: a.workspace, user: a.user}
+	if a.workflow != nil {
+		r.root = *a.workflow
+		if strings.HasPrefix(name, "internal@") {
+			// A root that an older server made has none yet.
+			if err := ensureInternal(ctx, tx, r.root); err != nil {
+				return debusine.Collection{}, err
+			}
+		}
+	}
+	result, err := query.Resolve(ctx, r, nil)
 	if err != nil {
 		return debusine.Collection{}, err
 	}
@@ -108,7 +119,7 @@ func (a actor) putArtifacts(ctx context.Context, tx pgx.Tx, c debusine.Collectio
 		if x.Category == "debian:package-build-log" {
 			variables["work_request_id"] = a.id
 		}
-		item := debusine.CollectionItem{Kind: "artifact", Category: x.Category, ArtifactID: &x.ID, Data: x.Data}
+		item := debusine.CollectionItem{Name: r.NameTemplate, Kind: "artifact", Category: x.Category, ArtifactID: &x.ID, Data: x.Data}
 		if err := a.put(ctx, tx, c, item, variables); err != nil {
 			return err
 		}

@@ -168,7 +168,7 @@ func TestAReactionThatCannotWorkIsNotedAndChangesNothingElse(t *testing.T) {
 	w := newWorld(t)
 	var elsewhere int64
 	w.one(`INSERT INTO workspaces (scope_id, name) SELECT id, 'other' FROM scopes WHERE name = 'debusine' RETURNING id`, &elsewhere)
-	w.must(w.CreateCollection(t.Context(), elsewhere, debusine.CategoryPackageBuildLogs, "_", nil))
+	w.must(w.CreateCollection(t.Context(), debusine.Collection{WorkspaceID: elsewhere, Category: debusine.CategoryPackageBuildLogs, Name: "_"}))
 	other, err := w.Collection(t.Context(), elsewhere, debusine.CategoryPackageBuildLogs, "_")
 	w.must(err)
 	good := logReactions()
@@ -179,7 +179,7 @@ func TestAReactionThatCannotWorkIsNotedAndChangesNothingElse(t *testing.T) {
 		"an unknown action":                {task.Reaction{Action: "send-notification", Collection: logs}, "send-notification is unknown"},
 		"no collection":                    {bare("", nil), "names no category"},
 		"a collection that is not":         {bare("ubuntu@debian:environments", nil), "not found"},
-		"an artifact as the collection":    {bare(fmt.Sprintf("%d@artifacts", w.artifact("debusine:test", `{}`)), nil), "not a collection"},
+		"an artifact as the collection":    {bare(fmt.Sprintf("%d@artifacts", w.artifact("debusine:test", `{}`)), nil), "not collection"},
 		"an item as the collection":        {bare("debian@debian:environments/name:x", nil), "not found"},
 		"a collection of another place":    {bare(fmt.Sprintf("%d@collections", other.ID), good.OnCreation[0].Data), "work's own workspace"},
 		"no data":                          {bare(logs, nil), "needs vendor"},

@@ -19,6 +19,7 @@ type reader struct {
 	q         querier
 	workspace int64
 	user      int64
+	root      int64 // of the workflow that the work belongs to; 0 outside of one
 }
 
 // visible is the condition that a workspace w may be seen by user $1: it is
@@ -48,15 +49,6 @@ func (r reader) CollectionByID(ctx context.Context, id int64) (c debusine.Collec
 	return c, fault(err, fmt.Sprintf("collection %d", id))
 }
 
-// Collection gives the collection of that category and name in the workspace,
-// which the user must still be able to see.
-func (r reader) Collection(ctx context.Context, category, name string) (c debusine.Collection, err error) {
-	err = r.q.QueryRow(ctx, `SELECT `+collectionColumns+` FROM collections c JOIN workspaces w ON w.id = c.workspace_id
-		 WHERE c.workspace_id = $2 AND c.category = $3 AND c.name = $4 AND `+visible,
-		r.user, r.workspace, category, name).Scan(&c.ID, &c.WorkspaceID, &c.Category, &c.Name, &c.Data)
-	return c, fault(err, fmt.Sprintf("collection %s@%s", name, category))
-}
-
 const itemColumns = `i.id, i.collection_id, i.name, i.child_type, i.category, i.artifact_id, i.child_collection_id, i.data, i.created_at, i.removed_at`
 
 func scanItem(row pgx.Row, what string) (i debusine.CollectionItem, err error) {
@@ -74,7 +66,7 @@ func (r reader) ItemByName(ctx context.Context, collection int64, name string) (
 // names no backend serves every backend; where one is asked for, an item that
 // names it is preferred.
 func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[string]string) (debusine.CollectionItem, error) {
-	conditions := []string{"i.collection_id = $1", "i.removed_at IS NULL"}
+	conditions := []string{"i.collection_id = $1", "i.removed_at IS NULL", "i.parent_category = 'debian:environments'"}
 	args := []any{collection}
 	order := "i.created_at DESC, i.id DESC"
 	for _, key := range []string{"codename", "architecture", "variant", "backend"} {
@@ -87,6 +79,9 @@ func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[str
 		if key == "backend" && value != "" {
 			condition = fmt.Sprintf("coalesce(i.data->>'backend', $%d) = $%d", len(args), len(args))
 			order = "i.data ? 'backend' DESC, " + order
+		}
+		if (key == "codename" || key == "architecture") && value != "" {
+			condition = fmt.Sprintf("i.data->>'%s' = $%d", key, len(args)) // as the index has it
 		}
 		conditions = append(conditions, condition)
 	}
@@ -131,13 +126,4 @@ func (r reader) one(ctx context.Context, l debusine.Lookup, n task.Need) (debusi
 			l, result.Artifact.ID, result.Artifact.Category, strings.Join(n.Categories, " or "))
 	}
 	return *result.Artifact, nil
-}
-
-// LookupSingle resolves a lookup for a user in a workspace.
-func (db *DB) LookupSingle(ctx context.Context, user, workspace int64, l debusine.Lookup, expect lookup.Expect) (lookup.Result, error) {
-	query, err := lookup.Parse(l, expect)
-	if err != nil {
-		return lookup.Result{}, err
-	}
-	return query.Resolve(ctx, reader{db.pool, workspace, user}, nil)
 }

@@ -76,12 +76,13 @@ const (
 
 // Reaction is one action on an event.
 type Reaction struct {
-	Action     string         `json:"action"`
-	Collection string         `json:"collection,omitempty"` // single lookup
-	Category   string         `json:"category,omitempty"`
-	Filters    map[string]any `json:"artifact_filters,omitempty"` // category only, for now
-	Variables  map[string]any `json:"variables,omitempty"`
-	Data       map[string]any `json:"data,omitempty"`
+	Action       string         `json:"action"`
+	Collection   string         `json:"collection,omitempty"` // single lookup
+	Category     string         `json:"category,omitempty"`
+	NameTemplate string         `json:"name_template,omitempty"`    // the item's name, where the collection's category does not make it
+	Filters      map[string]any `json:"artifact_filters,omitempty"` // category only, for now
+	Variables    map[string]any `json:"variables,omitempty"`
+	Data         map[string]any `json:"data,omitempty"`
 }
 
 // SourceQuestion asks about the source package of an sbuild workflow.

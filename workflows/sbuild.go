@@ -130,14 +130,20 @@ func (s *sbuild) steps(build []string) ([]task.Step, error) {
 }
 
 // reactions keep the build log collection: a bare entry announces the log, the
-// log takes its place however the build ended.
+// log takes its place however the build ended. What was built, and the log, also
+// go by name into the workflow's internal collection.
 func (s *sbuild) reactions(arch string) task.Reactions {
 	const logs, category = "_@debian:package-build-logs", "debian:package-build-log"
 	about := map[string]any{"vendor": s.data.Vendor(), "codename": s.data.Codename(), "architecture": arch,
 		"srcpkg_name": s.source.Name, "srcpkg_version": s.source.Version}
-	keep := []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: logs, Filters: map[string]any{"category": category}, Variables: about}}
+	output := func(name, category string) task.Reaction {
+		return task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: "internal@collections", NameTemplate: s.data.Prefix + name + arch,
+			Filters: map[string]any{"category": category}, Variables: map[string]any{"architecture": arch, "source_package_name": s.source.Name}}
+	}
+	keep := []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: logs, Filters: map[string]any{"category": category}, Variables: about},
+		output("buildlog-", category)}
 	return task.Reactions{
 		OnCreation: []task.Reaction{{Action: task.UpdateCollectionWithData, Collection: logs, Category: category, Data: about}},
-		OnSuccess:  keep, OnFailure: keep,
+		OnSuccess:  append([]task.Reaction{output("build-", "debian:upload")}, keep...), OnFailure: keep,
 	}
 }

@@ -142,8 +142,13 @@ func TestTheBuildLogIsKeptHoweverTheBuildEnds(t *testing.T) {
 	if len(r.OnCreation) != 1 || r.OnCreation[0].Action != task.UpdateCollectionWithData {
 		t.Errorf("nothing announces the log: %+v", r.OnCreation)
 	}
-	if len(r.OnFailure) != 1 || !reflect.DeepEqual(r.OnFailure, r.OnSuccess) || r.OnFailure[0].Variables["architecture"] != "amd64" {
+	if len(r.OnFailure) != 2 || !reflect.DeepEqual(r.OnFailure, r.OnSuccess[1:]) || r.OnFailure[0].Variables["architecture"] != "amd64" {
 		t.Errorf("on success %+v, on failure %+v", r.OnSuccess, r.OnFailure)
+	}
+	// What it gives goes by name into the workflow's internal collection.
+	if built, log := r.OnSuccess[0], r.OnFailure[1]; built.NameTemplate != "build-amd64" || built.Filters["category"] != "debian:upload" ||
+		log.NameTemplate != "buildlog-amd64" || built.Collection != "internal@collections" || log.Collection != "internal@collections" {
+		t.Errorf("outputs %+v, %+v", built, log)
 	}
 }
 
