@@ -28,7 +28,7 @@ type house struct {
 	program string
 	dir     string        // of all that the installation keeps; removed at the end
 	keep    string        // what outlives it: the build environment
-	db      *pgxpool.Pool // to look behind the API; nothing is changed there
+	db      *pgxpool.Pool // to look behind the API, and to fill a large collection
 	born    time.Time
 }
 

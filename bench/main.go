@@ -46,6 +46,7 @@ func measures() []measure {
 		{"six-queues", sixQueues},
 		{"workflow-children", workflowChildren},
 		{"get-work-request", getWorkRequest},
+		{"collection-lookup", collectionLookups},
 		{"artifact-500-files", manyFiles},
 		{"transfer", transfer},
 		{"build", buildOverhead},

@@ -7,6 +7,7 @@
 //	objects/ab/abcdef…    whole contents, read-only, never changed
 //	partial/KEY           a file that is arriving
 //	partial/KEY.state     how much of it is certain, with the state of its hash
+//	objects.lock          keeps naming contents and removing them apart (Collect)
 //
 // What a call has acknowledged survives a crash: bytes are on the disk before
 // the state says so, and an object has its final name after its bytes are
@@ -233,6 +234,11 @@ func (d *Disk) finish(u *upload) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return full(err)
 	}
+	unlock, err := d.guard(syscall.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := os.Rename(u.name, name); err != nil {
 		return fmt.Errorf("naming a file by its content: %w", err)
 	}

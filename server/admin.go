@@ -27,7 +27,7 @@ import (
 func AdminCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "admin",
-		Usage: "manage users, tokens, workspaces and workers, on the server's database",
+		Usage: "manage users, tokens, workspaces, workers and storage, on the server's database",
 		Description: "Says in a line what was done. The exit status is 0 when it was, 2 when the command line makes no sense, and 3\n" +
 			"when the database or a rule says no.\n\n" +
 			"Example: debusine admin --database postgresql:///debusine worker enable builder1",
@@ -35,7 +35,7 @@ func AdminCommand() *cli.Command {
 			text("database", "the server's PostgreSQL at `DSN`", "", false),
 			text("state", "the state folder `DIR` of `debusine standalone`, instead of --database", "", false),
 		},
-		Subcommands: []*cli.Command{userCommand(), tokenCommand(), scopeCommand(), workspaceCommand(), groupCommand(), workerCommand(), gateCommand()},
+		Subcommands: []*cli.Command{userCommand(), tokenCommand(), scopeCommand(), workspaceCommand(), groupCommand(), workerCommand(), gateCommand(), artifactsCommand()},
 	}
 }
 

@@ -304,15 +304,17 @@ func (p *process) serveAPI(ctx context.Context, listener net.Listener, engine en
 // leftovers are uploads and artifacts that nobody finished within this time.
 const leftovers = 24 * time.Hour
 
-// tidy removes leftovers once an hour.
+// tidy removes leftovers, and what nothing keeps any more, once an hour.
 func (p *process) tidy(ctx context.Context) error {
 	for {
 		uploads, err := p.disk.Sweep(leftovers)
 		artifacts, err2 := p.db.SweepArtifacts(ctx, leftovers)
-		if err := errors.Join(err, err2); err != nil && ctx.Err() == nil {
+		gone, err3 := collectGarbage(ctx, p.db, p.disk, leftovers, true)
+		if err := errors.Join(err, err2, err3); err != nil && ctx.Err() == nil {
 			p.log.Warn("removing leftovers failed; trying again in an hour", "error", err)
-		} else if uploads+int(artifacts) > 0 {
-			p.log.Info("removed leftovers", "uploads", uploads, "artifacts", artifacts)
+		}
+		if uploads+int(artifacts) > 0 || gone != (garbage{}) {
+			p.log.Info("removed leftovers", "uploads", uploads, "artifacts", artifacts, "expired", gone.artifacts, "items", gone.items, "files", gone.contents, "bytes", gone.bytes)
 		}
 		select {
 		case <-ctx.Done():

@@ -29,8 +29,8 @@ func TestAnAbortAndAChildThatEndsDoNotLockOneAnotherOut(t *testing.T) {
 		w.one(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`, &waiting)
 	}
 	_, err = ending.Exec(t.Context(), `
-		INSERT INTO collection_items (collection_id, name, child_type, category, created_by_workflow)
-		SELECT id, 'x', 'bare', 'debian:package-build-log', $1 FROM collections WHERE name = '_'`, root)
+		INSERT INTO collection_items (collection_id, name, child_type, category, created_by_workflow, data)
+		SELECT id, 'x', 'bare', 'debian:package-build-log', $1, '{"work_request_id": 1}' FROM collections WHERE name = '_'`, root)
 	w.must(err)
 	w.must(ending.Commit(t.Context()))
 	w.must(<-aborted)
