@@ -129,7 +129,7 @@ func TestBuilds(t *testing.T) {
 		for _, b := range badBuilds() {
 			t.Run(b.name, func(t *testing.T) { b.run(t, doer, s, e) })
 		}
-		t.Run("aborted: gone within ten seconds, with its log", func(t *testing.T) {
+		t.Run("aborted: soon gone, with its log", func(t *testing.T) {
 			t.Parallel()
 			abortsABuild(t, doer, s.beside(t, e.bare), e.bare)
 		})
@@ -230,7 +230,7 @@ func abortsABuild(t *testing.T, doer *workeract.Doer, s *shelf, environment api.
 	source := s.source(t, nil, nil)
 	_, err := doer.Do(ctx, sbuildJob(t, source.ID, environment.ID), s)
 	cancel()
-	if took := time.Since(<-aborted); !errors.Is(err, context.Canceled) || took > 10*time.Second {
+	if took := time.Since(<-aborted); !errors.Is(err, context.Canceled) || took > time.Minute { // a bound that a busy machine keeps too
 		t.Errorf("got %v after %v", err, took)
 	}
 	if logs := s.all("debian:package-build-log"); len(logs) != 1 || !strings.Contains(s.text(t, logs[0]), "Update chroot") {

@@ -23,10 +23,11 @@ import (
 // package without build dependencies is filled in.
 type tree map[string]string
 
-// quiet is debian/rules of a package that builds in two seconds.
+// quiet is debian/rules of a package that builds in two seconds. Where root is not
+// required, dpkg-buildpackage calls the binary targets alone.
 const quiet = `#!/usr/bin/make -f
 build build-arch build-indep clean:
-binary binary-arch:
+binary binary-arch: build-arch
 	mkdir -p debian/tmp/DEBIAN
 	dpkg-gencontrol -ptiny
 	dpkg-deb --build --root-owner-group debian/tmp ..
