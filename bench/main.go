@@ -50,6 +50,7 @@ func measures() []measure {
 		{"artifact-500-files", manyFiles},
 		{"transfer", transfer},
 		{"build", buildOverhead},
+		{"fair", fairness}, // the last: it leaves work behind
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,23 @@ func TestAdministratorsManageFromTheCommandLine(t *testing.T) {
 		case !wanted && !strings.Contains(out, s.want):
 			t.Errorf("%s: printed %q, wanted %q", s.args, out, s.want)
 		}
+	}
+}
+
+func TestARefusalHasTheExitStatusOfARefusal(t *testing.T) {
+	dsn := storetest.DSN(t)
+	for args, want := range map[string]int{
+		"worker enable none": 3, "user create 123": 3, "gate add nonsense": 3,
+		"user create": 2, "token create": 2, "token delete x": 2,
+	} {
+		_, err := admin(dsn, strings.Fields(args)...)
+		var status cli.ExitCoder
+		if !errors.As(err, &status) || status.ExitCode() != want {
+			t.Errorf("%s: %v, not exit status %d", args, err, want)
+		}
+	}
+	if _, err := admin("postgresql:///none?host=/nowhere", "user", "list"); err == nil || err.(cli.ExitCoder).ExitCode() != 3 {
+		t.Errorf("no database: %v", err)
 	}
 }
 

@@ -294,7 +294,12 @@ func (db *DB) ListenReady(ctx context.Context, ready func(queue string)) error {
 	if err != nil {
 		return fmt.Errorf("connecting to listen: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() {
+		// A PostgreSQL that is frozen must not hold up the server's stop.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		conn.Close(ctx)
+	}()
 	if _, err := conn.Exec(ctx, `LISTEN wr`); err != nil {
 		return fmt.Errorf("listening for work: %w", err)
 	}

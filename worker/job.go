@@ -51,7 +51,10 @@ func (j *jobs) do(ctx context.Context, args converter.EncodedValues) (task.Outco
 		return task.Outcome{}, failure(task.Cannot, err)
 	}
 	log := j.log.With("id", in.ID, "task", info.ActivityType.Name)
-	answer, err := j.home.Begin(ctx, in.ID, info.TaskToken)
+	answer, err := j.begin(ctx, in.ID, info.TaskToken)
+	if errors.Is(err, errDraining) {
+		return task.Outcome{}, failure(task.Draining, err)
+	}
 	if err != nil {
 		log.Warn("could not begin", "error", err)
 		return task.Outcome{}, failure(task.Cannot, err)
@@ -66,6 +69,19 @@ func (j *jobs) do(ctx context.Context, args converter.EncodedValues) (task.Outco
 	crash.Point(crash.Begun)
 	log.Info("begins", "attempt", answer.Attempt)
 	return task.Outcome{ID: in.ID}, j.attempt(ctx, log, in.ID, answer)
+}
+
+// begin asks whether to run it, until the worker stops: a server that is away is
+// asked for hours, and the SDK would wait for that.
+func (j *jobs) begin(ctx context.Context, id int64, token []byte) (api.BeginAnswer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(j.stopping, func() { cancel(errDraining) })()
+	answer, err := j.home.Begin(ctx, id, token)
+	if err != nil && errors.Is(context.Cause(ctx), errDraining) {
+		return answer, errDraining
+	}
+	return answer, err
 }
 
 // attempt runs one attempt and records how it ended. It does not run in the

@@ -128,6 +128,43 @@ func TestAWorkerThatStopsGivesItsWorkBack(t *testing.T) {
 	}
 }
 
+// deaf never answers a begin.
+type deaf struct {
+	Home
+	asked chan struct{}
+}
+
+func (d deaf) Begin(ctx context.Context, _ int64, _ []byte) (api.BeginAnswer, error) {
+	close(d.asked)
+	<-ctx.Done()
+	return api.BeginAnswer{}, ctx.Err()
+}
+
+func TestAWorkerStopsWhileTheServerDoesNotAnswer(t *testing.T) {
+	stopping, stop := context.WithCancel(t.Context())
+	d := deaf{asked: make(chan struct{})}
+	j := &jobs{home: d, log: slog.New(slog.DiscardHandler), stopping: stopping}
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivityWithOptions(func(ctx context.Context) error {
+		if _, err := j.begin(ctx, 7, nil); !errors.Is(err, errDraining) {
+			return err
+		}
+		return failure(task.Draining, errDraining)
+	}, activity.RegisterOptions{Name: "begin"})
+	go func() { <-d.asked; stop() }()
+	ended := make(chan error, 1)
+	go func() { _, err := env.ExecuteActivity("begin"); ended <- err }()
+	select {
+	case err := <-ended:
+		if kind(err) != task.Draining {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for the server")
+	}
+}
+
 func TestAMachineReportsWhatItMaySayOfItself(t *testing.T) {
 	said := (&machine{box: executortest.Open(t), arch: "amd64", concurrency: 2}).report()
 	tags := said["provided_tags"].([]string)
