@@ -28,9 +28,13 @@ func fairness(ctx context.Context, h *house) ([]Row, error) {
 		return nil, err
 	}
 	defer m.leave()
-	alone, err := h.oneNoop(ctx)
-	if err != nil {
-		return nil, err
+	var jobs []float64
+	for range fairRounds {
+		job, err := h.oneNoop(ctx)
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, milliseconds(job))
 	}
 	err = inParallel(hoard, func(int) error {
 		_, err := h.ask(ctx, "noop", task.NoopData{})
@@ -52,7 +56,7 @@ func fairness(ctx context.Context, h *house) ([]Row, error) {
 			}
 			waits = append(waits, milliseconds(wait))
 		}
-		rows = append(rows, newRow(way.name, median(waits), "ms", atMost(1000+milliseconds(alone)), 0))
+		rows = append(rows, newRow(way.name, median(waits), "ms", atMost(1000+median(jobs)), 0))
 	}
 	return rows, h.stillCrowded(ctx)
 }
