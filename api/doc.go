@@ -110,6 +110,30 @@ type WorkRequest struct {
 	Links              Links           `json:"links,omitempty"`
 }
 
+// The events of GET work-request/ID/log/events/. The data of a LogPiece is
+// base64: a log is bytes, in whatever encoding a build writes. That of the others
+// is a LogMark. The id of each is where to go on after it, ATTEMPT-OFFSET.
+const (
+	LogPiece       = "log"
+	LogFromAttempt = "attempt" // from here on it is the log of Attempt
+	LogWaits       = "wait"    // Attempt is over, and another will follow
+	LogIsFull      = "full"    // no more is kept while it runs; the rest comes at its end
+	LogEnd         = "end"     // nothing follows
+)
+
+// LogMark says what is not log: where another attempt's begins, or that it ends.
+type LogMark struct {
+	Attempt  int    `json:"attempt"`          // 0: none has begun
+	Offset   int64  `json:"offset"`           // in bytes
+	Worker   string `json:"worker,omitempty"` // of the attempt that is told of: where another begins, of the one before
+	Ending   string `json:"ending,omitempty"` // likewise: completed, lost, given-back
+	Status   string `json:"status"`           // of the work request
+	Result   string `json:"result,omitempty"`
+	Artifact *int64 `json:"artifact,omitempty"` // that has the whole log of the attempt
+	SHA256   string `json:"sha256,omitempty"`   // of that log
+	Message  string `json:"message"`            // for people
+}
+
 // WorkflowCreate is the body of POST workflow/.
 type WorkflowCreate struct {
 	TemplateName string                     `json:"template_name,omitempty"`

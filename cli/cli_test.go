@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -111,6 +112,8 @@ func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.HasSuffix(r.URL.Path, "/log/") {
 		w.Header().Set("Debusine-Log-Complete", strconv.FormatBool(len(list) == 1))
+		w.Header().Set("Debusine-Log-Attempt", "1")
+		w.Header().Set("Debusine-Log-Offset", cmp.Or(r.URL.Query().Get("offset"), "0"))
 	}
 	w.WriteHeader(list[0].status)
 	_, _ = io.WriteString(w, list[0].body)

@@ -52,20 +52,6 @@ func TestYAMLKeepsTheOrderOfKeys(t *testing.T) {
 	}
 }
 
-func TestTheLastLinesOfALog(t *testing.T) {
-	for most, want := range map[int]string{1: "c\n", 2: "b\nc\n", 9: "a\nb\nc\n"} {
-		l := &lastLines{most: most}
-		for _, piece := range []string{"a\nb", "\nc", "\n"} {
-			if _, err := l.Write([]byte(piece)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if string(l.buffer) != want {
-			t.Errorf("%d: %q, want %q", most, l.buffer, want)
-		}
-	}
-}
-
 func TestSettingOneValue(t *testing.T) {
 	data := map[string]any{"there": "text"}
 	for _, each := range []string{"a.b=[amd64, all]", "a.c=true", "d=2.10-3", "e=debian:trixie", "f={broken", "g="} {

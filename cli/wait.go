@@ -105,7 +105,7 @@ func (s *session) interrupted(w api.WorkRequest, err error) error {
 func (s *session) verdict(w api.WorkRequest) error {
 	hint := fmt.Sprintf("debusine work-request show %d tells more", w.ID)
 	switch {
-	case w.HasLog:
+	case w.HasLog || w.LogArtifact != nil:
 		hint = fmt.Sprintf("debusine work-request log %d shows its log", w.ID)
 	case w.TaskType == string(debusine.WorkflowTask):
 		hint = fmt.Sprintf("debusine work-request list --workflow %d shows what it consists of; debusine work-request log ID the log of one", w.ID)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -121,10 +122,10 @@ func (s *session) printWorkRequest(w api.WorkRequest) error {
 
 func logOf(w api.WorkRequest) string {
 	switch {
+	case w.LogArtifact != nil:
+		return fmt.Sprintf("debusine work-request log %d (artifact %d)", w.ID, *w.LogArtifact)
 	case w.HasLog:
 		return "debusine work-request log " + number(w.ID)
-	case w.LogArtifact != nil:
-		return "artifact " + number(*w.LogArtifact)
 	}
 	return ""
 }

@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -188,25 +187,6 @@ func TestPagesAreWalked(t *testing.T) {
 	}
 	if some, err := client.Collect(f.client(0).WorkRequests(t.Context(), client.WorkRequestFilter{}), 1); err != nil || len(some) != 1 {
 		t.Errorf("%v %v", some, err)
-	}
-}
-
-func TestALogIsReadFromAnOffsetAndTakenUp(t *testing.T) {
-	f := newFake(t)
-	f.mux.HandleFunc("GET /api/1.0/work-request/7/log/", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("offset") == "2" {
-			w.Header().Set("Content-Length", "4")
-			_, _ = w.Write([]byte("ab"))
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		}
-		w.Header().Set("Debusine-Log-Complete", "true")
-		_, _ = w.Write([]byte("cd"))
-	})
-	var b bytes.Buffer
-	n, complete, err := f.client(5*time.Second).WorkRequestLog(t.Context(), 7, 2, &b)
-	if n != 4 || !complete || err != nil || b.String() != "abcd" {
-		t.Errorf("%d %v %v %q", n, complete, err, b.String())
 	}
 }
 

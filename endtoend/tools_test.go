@@ -68,13 +68,8 @@ func alive(pid int) bool {
 func logOf(t *testing.T, c *client.Client, id int64) (string, error) {
 	t.Helper()
 	var log strings.Builder
-	for offset := int64(0); ; {
-		n, complete, err := c.WorkRequestLog(t.Context(), id, offset, &log)
-		if err != nil || n == 0 || complete {
-			return log.String(), err
-		}
-		offset += n
-	}
+	_, err := c.WorkRequestLog(t.Context(), id, client.LogPosition{}, &log)
+	return log.String(), err
 }
 
 // signal sends a signal to the worker alone, by name.

@@ -32,6 +32,7 @@ func (s *Server) begin(c *call) error {
 	if err != nil {
 		return err
 	}
+	s.tails.wake(id)
 	return c.reply(beginAnswer(b))
 }
 
@@ -78,5 +79,6 @@ func (s *Server) complete(c *call) error {
 	if err := s.engine.Complete(c.ctx(), w.ID, c.who.AttemptID, result, in.OutputData); err != nil {
 		return err
 	}
+	s.tails.wake(w.ID)
 	return c.NoContent(http.StatusOK) // as Debusine: 200 and no body
 }

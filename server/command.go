@@ -309,12 +309,13 @@ func (p *process) tidy(ctx context.Context) error {
 	for {
 		uploads, err := p.disk.Sweep(leftovers)
 		artifacts, err2 := p.db.SweepArtifacts(ctx, leftovers)
-		gone, err3 := collectGarbage(ctx, p.db, p.disk, leftovers, true)
-		if err := errors.Join(err, err2, err3); err != nil && ctx.Err() == nil {
+		logs, err3 := p.db.SweepLogs(ctx)
+		gone, err4 := collectGarbage(ctx, p.db, p.disk, leftovers, true)
+		if err := errors.Join(err, err2, err3, err4); err != nil && ctx.Err() == nil {
 			p.log.Warn("removing leftovers failed; trying again in an hour", "error", err)
 		}
-		if uploads+int(artifacts) > 0 || gone != (garbage{}) {
-			p.log.Info("removed leftovers", "uploads", uploads, "artifacts", artifacts, "expired", gone.artifacts, "items", gone.items, "files", gone.contents, "bytes", gone.bytes)
+		if uploads+int(artifacts+logs) > 0 || gone != (garbage{}) {
+			p.log.Info("removed leftovers", "uploads", uploads, "artifacts", artifacts, "live_logs", logs, "expired", gone.artifacts, "items", gone.items, "files", gone.contents, "bytes", gone.bytes)
 		}
 		select {
 		case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/labstack/echo/v4"
@@ -17,6 +18,7 @@ import (
 	"debusine"
 	"debusine/api"
 	"debusine/files"
+	"debusine/store"
 )
 
 // The faults that only HTTP has.
@@ -25,11 +27,17 @@ type (
 	disabled        struct{ worker string }
 	tooLarge        struct{ limit int64 } // bytes
 	brokenOff       struct{ error }       // the request's body ended early
+	tooMany         struct {              // of something that is bounded
+		what  string
+		after time.Duration // when to try again
+	}
 )
 
 func (u unauthenticated) Error() string { return u.why }
 func (d disabled) Error() string        { return "worker " + d.worker + " is not enabled" }
 func (t tooLarge) Error() string        { return fmt.Sprintf("the body is larger than %d bytes", t.limit) }
+
+func (t tooMany) Error() string { return t.what }
 
 // Unwrap gives the cause.
 func (b brokenOff) Unwrap() error { return b.error }
@@ -47,6 +55,8 @@ func problem(err error) api.Problem {
 		broken    brokenOff
 		gap       files.Gap
 		noRoom    files.Full
+		many      tooMany
+		logFull   store.LogFull
 		routing   *echo.HTTPError
 		pg        *pgconn.PgError
 	)
@@ -65,6 +75,10 @@ func problem(err error) api.Problem {
 		return api.Problem{Status: http.StatusLocked, Title: "Not enabled", Detail: err.Error(), Hint: "an administrator enables it with: debusine admin worker enable " + notYet.worker}
 	case errors.As(err, &large):
 		return api.Problem{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Detail: err.Error()}
+	case errors.As(err, &logFull):
+		return api.Problem{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Detail: err.Error(), Hint: "send no more: the artifact will have it all"}
+	case errors.As(err, &many):
+		return api.Problem{Status: http.StatusTooManyRequests, Title: "Too many", Detail: err.Error(), Hint: fmt.Sprintf("try again in %v", many.after)}
 	case errors.As(err, &gap):
 		return api.Problem{Status: http.StatusRequestedRangeNotSatisfiable, Title: "Not the next piece", Detail: err.Error(), Hint: fmt.Sprintf("go on from byte %d", gap.Have)}
 	case errors.As(err, &noRoom):
@@ -125,7 +139,7 @@ func (s *Server) answerFault(err error, c echo.Context) {
 	}
 	header := c.Response().Header()
 	switch p.Status {
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", "2")
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")

@@ -68,7 +68,11 @@ type describer struct{ schemas object }
 func (d describer) operation(r route, parameters []object) object {
 	success := object{"description": http.StatusText(r.status)}
 	if r.answer != nil {
-		success["content"] = object{"application/json": object{"schema": d.schema(reflect.TypeOf(r.answer))}}
+		kind := "application/json"
+		if r.raw {
+			kind = "text/event-stream"
+		}
+		success["content"] = object{kind: object{"schema": d.schema(reflect.TypeOf(r.answer))}}
 	}
 	op := object{
 		"summary":     r.about,

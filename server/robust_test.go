@@ -152,6 +152,9 @@ func TestNoNoiseMakesARouteBreak(t *testing.T) {
 	for range 40 {
 		for _, r := range (&Server{}).routes() {
 			path, body := somewhere(r, random), noise(random)
+			if strings.HasSuffix(r.path, "/events/") {
+				continue // it ends when the work does
+			}
 			a := w.call(tokens[random.IntN(len(tokens))], r.method, path, body, "Content-Range", []string{"", "bytes */9", "bytes 0-0/1", "x"}[random.IntN(4)])
 			statuses[a.status]++
 			if a.status >= 500 {

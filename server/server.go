@@ -57,6 +57,8 @@ type Server struct {
 	log     *slog.Logger
 	machines
 	callers callers
+	tails   *tails
+	pace    *pace
 	// unasked is told of routes that answered without asking for a right.
 	unasked func(route)
 }
@@ -64,6 +66,7 @@ type Server struct {
 // New makes the API over its parts.
 func New(db *store.DB, disk *files.Disk, engine engine, options Options, log *slog.Logger) *Server {
 	return &Server{db: db, files: disk, engine: engine, options: options, log: log, machines: machines{db: db}, callers: callers{db: db, known: map[string]caller{}},
+		tails: newTails(db, log), pace: newPace(),
 		unasked: func(r route) { log.Error("defect: a route answered without asking for a right", "route", r.path) }}
 }
 
@@ -89,8 +92,10 @@ const (
 
 // HTTPServer is a server of the API with its time limits.
 func (s *Server) HTTPServer() *http.Server {
-	return &http.Server{Handler: s.Handler(), ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
+	web := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: headerWait, IdleTimeout: idleWait, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	web.RegisterOnShutdown(s.tails.stop)
+	return web
 }
 
 // machines remembers for a second what the workers may do: a list of pending

@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -323,49 +322,4 @@ func notNil[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-func (s *Server) showLog(c *call) error {
-	w, err := s.workRequest(c)
-	if err != nil {
-		return err
-	}
-	offset, err := c.query("offset")
-	if err != nil {
-		return err
-	}
-	chunk, err := s.db.Log(c.ctx(), w.ID, offset)
-	if err != nil {
-		return err
-	}
-	// The row was read first: a log of one that had ended then is complete.
-	header := c.Response().Header()
-	header.Set("Debusine-Log-Complete", strconv.FormatBool(w.Status.Ended() && len(chunk) == 0))
-	if w.LogArtifact != nil {
-		header.Set("Debusine-Log-Artifact", strconv.FormatInt(*w.LogArtifact, 10))
-	}
-	header.Set("X-Content-Type-Options", "nosniff")
-	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", chunk)
-}
-
-// longestPiece of a log, in bytes: the schema's own bound.
-const longestPiece = 1 << 20
-
-func (s *Server) appendLog(c *call) error {
-	w, err := s.workRequest(c)
-	if err != nil {
-		return err
-	}
-	offset, err := c.query("offset")
-	if err != nil {
-		return err
-	}
-	chunk, err := c.body(longestPiece)
-	if err != nil {
-		return err
-	}
-	if err := s.db.AppendLog(c.ctx(), w.ID, c.who.AttemptID, offset, chunk); err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -325,59 +324,6 @@ func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, 
 		return db.end(ctx, tx, h, c.Result, output)
 	})
 	return o, recorded, err
-}
-
-// AppendLog keeps a piece of an attempt's log. offset is where it begins; a
-// piece that is there already is not kept twice, and a gap is refused.
-func (db *DB) AppendLog(ctx context.Context, workRequest, attempt, offset int64, chunk []byte) error {
-	if len(chunk) == 0 {
-		return nil
-	}
-	return db.inTx(ctx, func(tx pgx.Tx) error {
-		var end int64
-		err := tx.QueryRow(ctx, `
-			SELECT coalesce((SELECT start + octet_length(chunk) FROM work_request_logs WHERE attempt_id = a.id ORDER BY start DESC LIMIT 1), 0)
-			  FROM attempts a WHERE a.id = $1 AND a.work_request_id = $2 AND a.ended_at IS NULL FOR UPDATE`, attempt, workRequest).Scan(&end)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return debusine.Conflictf("attempt %d is void: the work request was given to another worker", attempt)
-		}
-		switch {
-		case err != nil:
-			return err
-		case offset > end:
-			return debusine.WithHint(debusine.Conflictf("the log ends at byte %d, not at %d", end, offset), fmt.Sprintf("send it from byte %d", end))
-		case offset+int64(len(chunk)) <= end:
-			return nil
-		case end > MaxLiveLog:
-			return nil
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO work_request_logs (work_request_id, attempt_id, start, chunk) VALUES ($1, $2, $3, $4)`,
-			workRequest, attempt, end, chunk[end-offset:])
-		return fault(err, "piece of log")
-	})
-}
-
-// MaxLiveLog is how many bytes of a running attempt's log are kept; the whole
-// log comes as an artifact at the end.
-const MaxLiveLog = 64 << 20
-
-// Log reads a piece of the newest attempt's log from offset, at most 256 KiB.
-func (db *DB) Log(ctx context.Context, workRequest, offset int64) (chunk []byte, err error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT substring(l.chunk FROM greatest($2 - l.start, 0)::int + 1) FROM work_request_logs l
-		 WHERE l.attempt_id = (SELECT id FROM attempts WHERE work_request_id = $1 ORDER BY number DESC LIMIT 1)
-		   AND l.start + octet_length(l.chunk) > $2 ORDER BY l.start LIMIT 4`, workRequest, offset)
-	if err != nil {
-		return nil, err
-	}
-	chunks, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-	for _, c := range chunks {
-		if len(chunk) > 0 && len(chunk)+len(c) > 256<<10 {
-			break
-		}
-		chunk = append(chunk, c...)
-	}
-	return chunk, err
 }
 
 func sortedIDs(ids []int64) []int64 {

@@ -186,7 +186,7 @@ func TestAbortEndsTheTreeAndKeepsTheLog(t *testing.T) {
 	_, err = w.Complete(t.Context(), b.AttemptID, debusine.Failure, json.RawMessage(`{"errors": []}`))
 	w.must(err)
 	w.wants(planned.Children[0].ID, "aborted:")
-	log, err := w.Log(t.Context(), planned.Children[0].ID, 2)
+	log, err := w.LiveLog(t.Context(), planned.Children[0].ID, b.AttemptID, 2, 100)
 	w.must(err)
 	if string(log) != "lled\n" {
 		t.Errorf("log %q", log)
@@ -282,26 +282,6 @@ func TestARetryOfWhatStandsAloneSupersedesIt(t *testing.T) {
 	w.wants(retried, "pending:")
 	if _, err := w.Retry(t.Context(), id, w.user); err == nil {
 		t.Error("it was retried twice")
-	}
-}
-
-func TestALogHasNoGapsAndNoRepeats(t *testing.T) {
-	w := newWorld(t)
-	id := w.create("noop", `{}`)
-	b := w.begin(w.deliver(id, 0))
-	for _, piece := range []struct {
-		offset int64
-		text   string
-	}{{0, "abc"}, {0, "abc"}, {2, "cde"}, {5, "f"}} {
-		w.must(w.AppendLog(t.Context(), id, b.AttemptID, piece.offset, []byte(piece.text)))
-	}
-	if err := w.AppendLog(t.Context(), id, b.AttemptID, 9, []byte("gap")); err == nil {
-		t.Error("a gap was accepted")
-	}
-	log, err := w.Log(t.Context(), id, 0)
-	w.must(err)
-	if string(log) != "abcdef" {
-		t.Errorf("log %q", log)
 	}
 }
 

@@ -260,6 +260,7 @@ type takes struct {
 	away  int
 	got   strings.Builder
 	calls int
+	most  int    // bytes after which it wants no more; 0 for no bound
 	heard func() // called for each chunk; may be nil
 }
 
@@ -270,6 +271,9 @@ func (s *takes) AppendLog(_ context.Context, offset int64, chunk []byte) error {
 	if s.away > 0 {
 		s.away--
 		return errors.New("away")
+	}
+	if s.most > 0 && s.got.Len() >= s.most {
+		return debusine.Invalid{What: "the live log is full"}
 	}
 	if offset != int64(s.got.Len()) {
 		return fmt.Errorf("offset %d", offset)
@@ -302,6 +306,23 @@ func TestLiveLogLosesNothing(t *testing.T) {
 	}
 	if server.calls > 20 {
 		t.Errorf("%d requests", server.calls)
+	}
+}
+
+func TestALiveLogThatIsFullIsNotOfferedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, make([]byte, 10*liveChunk), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	server := &takes{most: 2 * liveChunk}
+	live := follow(t.Context(), server, path, slog.New(slog.DiscardHandler))
+	for range 5 {
+		live.Write([]byte("more"))
+		time.Sleep(livePause / 5)
+	}
+	live.finish()
+	if server.calls != 3 || server.got.Len() != 2*liveChunk {
+		t.Errorf("%d requests for %d bytes", server.calls, server.got.Len())
 	}
 }
 

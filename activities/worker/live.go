@@ -20,6 +20,7 @@ type liveLog struct {
 	stop   chan struct{}
 	done   chan struct{}
 	sent   int64
+	over   bool // the server wants no more of it
 	// lastWords cancels what is under way some time after the command's end.
 	ctx       context.Context
 	lastWords context.CancelFunc
@@ -96,8 +97,13 @@ func (l *liveLog) rest(pause time.Duration, ended bool) bool {
 	return true
 }
 
-// ship sends all that the file has; false when the server did not take it.
+// ship sends all that the file has; false when the server did not take it. What
+// it refuses (it keeps so much of a live log, and the attempt may be void) it is
+// not asked again: the artifact has all of it.
 func (l *liveLog) ship() bool {
+	if l.over {
+		return true
+	}
 	file, err := os.Open(l.path)
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist) // the command was never started
@@ -108,7 +114,8 @@ func (l *liveLog) ship() bool {
 		n, err := file.ReadAt(chunk, l.sent)
 		if n > 0 {
 			if err := l.server.AppendLog(l.ctx, l.sent, chunk[:n]); err != nil {
-				return refused(err) // then it need not be asked again
+				l.over = refused(err)
+				return l.over
 			}
 			l.sent += int64(n)
 		}
