@@ -49,6 +49,7 @@ func measures() []measure {
 		{"collection-lookup", collectionLookups},
 		{"artifact-500-files", manyFiles},
 		{"transfer", transfer},
+		{"log", liveLogs},
 		{"build", buildOverhead},
 		{"fair", fairness}, // the last: it leaves work behind
 	}
