@@ -57,6 +57,7 @@ func Command() *cli.Command {
 			text("listen", "serve the API on `HOST:PORT`", "127.0.0.1:8011", false),
 			text("gateway-listen", "serve workers on `HOST:PORT`", "127.0.0.1:8012", false),
 			text("gateway-address", "tell workers that the gateway is at `HOST:PORT` (default: where it listens)", "", false),
+			text("metrics-listen", "serve /metrics (OpenMetrics) on `HOST:PORT`, to whoever asks: not for the world", "", false),
 			text("tls-cert", "serve API and gateway with the certificate in `FILE` (PEM)", "", false),
 			text("tls-key", "the certificate's key is in `FILE` (PEM)", "", false),
 			text("installation", "call a new database `NAME`, 4 to 16 letters and digits (default: a random one)", "", false),
@@ -89,7 +90,7 @@ func run(c *cli.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	p := process{cli: c, log: log, roles: roles}
+	p := process{cli: c, log: log, roles: roles, meters: newMeters()}
 	if err := p.open(ctx); err != nil {
 		return err
 	}
@@ -108,6 +109,7 @@ type process struct {
 	temporal client.Client
 	tls      *tls.Config // of API and gateway; nil: plain text
 	gateway  *gateway.Gateway
+	meters   *meters
 }
 
 func (p *process) does(role string) bool { return slices.Contains(p.roles, role) }
@@ -165,7 +167,7 @@ func (p *process) openTemporal() error {
 	if err != nil {
 		return err
 	}
-	options.ConnectionOptions.TLS = config
+	options.ConnectionOptions.TLS, options.MetricsHandler = config, newSDKMeters(p.meters.registry)
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return fmt.Errorf("preparing the connection to Temporal: %w", err)
 	}
@@ -228,6 +230,7 @@ func (p *process) serve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		p.meters.watchGateway(p.gateway.Stats)
 		part("serving workers", p.gateway.Serve)
 	}
 	if p.does(roleOrchestrator) {
@@ -242,6 +245,16 @@ func (p *process) serve(ctx context.Context) error {
 			return fmt.Errorf("opening the API's address: %w", err)
 		}
 		part("serving the API", func(ctx context.Context) error { return p.serveAPI(ctx, listener, engine) })
+	}
+	if address := p.cli.String("metrics-listen"); address != "" {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			fail(nil)
+			parts.Wait()
+			return fmt.Errorf("opening the metrics' address: %w", err)
+		}
+		p.meters.watchDatabase(p.db, p.log)
+		part("serving metrics", func(ctx context.Context) error { return p.meters.serve(ctx, listener) })
 	}
 	p.log.Info("server runs", "installation", p.db.Installation(), "roles", strings.Join(p.roles, ","), "listen", p.cli.String("listen"))
 	<-ctx.Done()
@@ -270,7 +283,7 @@ const stopWithin = 10 * time.Second
 
 func (p *process) serveAPI(ctx context.Context, listener net.Listener, engine engine) error {
 	options := Options{Version: Version, PublicURL: p.cli.String("public-url"), UIURL: p.cli.String("ui-url"),
-		Namespace: p.cli.String("temporal-namespace"), Gateway: p.cli.String("gateway-address"), GatewayTLS: p.tls != nil}
+		Namespace: p.cli.String("temporal-namespace"), Gateway: p.cli.String("gateway-address"), GatewayTLS: p.tls != nil, meters: p.meters}
 	if options.Gateway == "" && p.gateway != nil {
 		options.Gateway = p.gateway.Addr().String()
 	}

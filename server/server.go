@@ -46,6 +46,8 @@ type Options struct {
 	Namespace  string // of Temporal
 	Gateway    string // HOST:PORT of the worker gateway; empty: none here
 	GatewayTLS bool
+
+	meters *meters // nil: nothing is measured
 }
 
 // Server answers the API. Make it with New.
@@ -76,8 +78,13 @@ func (s *Server) Handler() http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerFault
 	e.Pre(s.tidyPath)
+	var known []string
 	for _, r := range s.routes() {
 		e.Add(r.method, r.pattern(), s.handler(r))
+		known = append(known, r.method+" "+r.pattern())
+	}
+	if s.options.meters != nil {
+		e.Use(s.options.meters.observe(known))
 	}
 	return e
 }

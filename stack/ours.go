@@ -70,7 +70,7 @@ func (s *Stack) serverPart(installation string) *part {
 			"--temporal", s.TemporalAddress(), "--temporal-namespace", Namespace,
 			"--temporal-tls-ca", ca, "--temporal-tls-cert", cert, "--temporal-tls-key", key,
 			"--listen", s.ports.address(portAPI), "--gateway-listen", s.Gateway(),
-			"--files", s.folder.path("files"), "--installation", installation,
+			"--metrics-listen", s.ports.address(portMetrics), "--files", s.folder.path("files"), "--installation", installation,
 			"--ui-url", s.UI(), "--public-url", s.API(), "--log-level", "info")
 	}}
 }

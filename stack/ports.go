@@ -29,6 +29,7 @@ const (
 	portMatchingRing
 	portWorker
 	portWorkerRing
+	portMetrics
 	portCount
 )
 

@@ -24,6 +24,7 @@ type Options struct {
 	Program  string       // the debusine binary for server, workers and admin; "": the running one
 	Mirror   string       // kept in the file mirror for those who bootstrap environments; "": no file, they ask the machine's apt
 	NoWorker bool         // no worker is started
+	Env      []string     // NAME=VALUE, added to the environment of server, workers and admin
 }
 
 // Stack is a running stack, ours or (after Attach) another process's.
@@ -340,7 +341,7 @@ func (s *Stack) program(ctx context.Context, args ...string) (*exec.Cmd, error) 
 		name = strings.TrimSuffix(self, " (deleted)")
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), s.options.Env...)
 	return cmd, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -26,9 +27,9 @@ import (
 type site struct {
 	*testing.T
 	composition
-	dir, bin string
-	here     *strings.Replacer
-	api, ui  string
+	dir, bin         string
+	here             *strings.Replacer
+	api, ui, metrics string
 }
 
 func newSite(t *testing.T) *site {
@@ -58,9 +59,9 @@ func newSite(t *testing.T) *site {
 	// A loopback address of its own: PostgreSQL's port is fixed.
 	base, database := 21000+rand.IntN(10000), fmt.Sprintf("127.%d.%d.%d", 2+rand.IntN(250), rand.IntN(250), 2+rand.IntN(250))
 	at := func(distance int) string { return "127.0.0.1:" + strconv.Itoa(base+distance) }
-	s.api, s.ui = "http://"+at(20), "http://"+at(-1)
+	s.api, s.ui, s.metrics = "http://"+at(20), "http://"+at(-1), "http://"+at(22)+"/metrics"
 	s.here = strings.NewReplacer("/deployment/postgresql", dir+"/deployment/postgresql", "host=postgresql", "host="+database, "temporal:7233", at(0),
-		"0.0.0.0:8011", at(20), "http://server:8011", "http://"+at(20), "0.0.0.0:8012", at(21), "server:8012", at(21),
+		"0.0.0.0:8011", at(20), "http://server:8011", "http://"+at(20), "0.0.0.0:8012", at(21), "0.0.0.0:8013", at(22), "server:8012", at(21),
 		"/deployment", dir+"/deployment", "/var/lib/debusine", dir+"/debusine", "=postgresql", "="+database)
 	for _, folder := range []string{"deployment", "debusine/files", "debusine/worker"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
@@ -202,6 +203,25 @@ func answers(url string) func() bool {
 	}
 }
 
+// measured looks at what Prometheus would get.
+func (s *site) measured() {
+	s.Helper()
+	answer, err := http.Get(s.metrics)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, want := range []string{"work_requests{", `task_name="noop"`, "temporal_request_total{"} {
+		if !strings.Contains(string(raw), want) {
+			s.Errorf("%s is not among the metrics", want)
+		}
+	}
+}
+
 // The services in the order of their dependencies: at the end a machine that an
 // administrator enabled does a work request.
 func TestTheServicesWorkTogether(t *testing.T) {
@@ -231,6 +251,7 @@ func TestTheServicesWorkTogether(t *testing.T) {
 		w, err := c.WorkRequest(t.Context(), made.ID)
 		return err == nil && w.Result == "success" && w.WorkerName == "amd64"
 	})
+	s.measured()
 	// What an upgrade does: the steps again, on what runs.
 	for _, step := range []string{"prepare", "schema", "namespace"} {
 		s.once(step)
