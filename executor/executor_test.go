@@ -36,6 +36,9 @@ func TestLimitsWithoutControlGroups(t *testing.T) {
 	if m.BoundedBy() != executor.ByWatching {
 		t.Fatalf("bounded by %s", m.BoundedBy())
 	}
+	// RLIMIT_NPROC counts by user: what an administrator runs as the first one
+	// would be counted with the job that has it.
+	executortest.NewFolder(t, m)
 	executortest.Limits(t, m)
 }
 
