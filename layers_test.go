@@ -18,7 +18,7 @@ import (
 // it may import. A folder that is not here is an error: it needs a place.
 func layers() map[string][]string {
 	row3 := []string{"debian", ""}
-	toStore := []string{"debian", "api", "", "lookup", "task", "schema", "files", "sign", "executor", "archive", "client", "store"}
+	toStore := []string{"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "archive", "client", "store"}
 	return map[string][]string{
 		"debian":     nil,
 		"api":        nil,
@@ -26,13 +26,14 @@ func layers() map[string][]string {
 		"":           {"debian"},
 		"lookup":     row3,
 		"task":       row3,
+		"taskconfig": append(slices.Clone(row3), "task"),
 		"schema":     row3,
 		"files":      row3,
 		"sign":       row3,
 		"executor":   row3,
 		"archive":    row3,
 		"client":     {"api", "debian", ""},
-		"store":      {"debian", "api", "", "lookup", "task", "schema", "files", "sign", "executor", "archive", "client"},
+		"store":      {"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "archive", "client"},
 		"workflows":  {"debian", "", "lookup", "task"},
 		"activities": toStore,
 		"server":     append(slices.Clone(toStore), "workflows", "activities"),
