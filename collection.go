@@ -16,13 +16,15 @@ const (
 	CategoryEnvironments     = "debian:environments"
 	CategoryPackageBuildLogs = "debian:package-build-logs"
 	CategoryWorkflowInternal = "debusine:workflow-internal" // made with each root of a workflow
+	// Its items are entries of package taskconfig.
+	CategoryTaskConfiguration = "debusine:task-configuration"
 )
 
 // CheckCollection says whether a collection of the category may have the name:
 // a singleton is called "_" and nothing else is.
 func CheckCollection(category, name string) error {
 	switch category {
-	case CategoryEnvironments:
+	case CategoryEnvironments, CategoryTaskConfiguration:
 		if name == "" || strings.HasPrefix(name, "_") || strings.ContainsAny(name, "/@") || !plainText(name) {
 			return Invalidf("a collection of %s cannot be called %.80q", category, name)
 		}
@@ -34,7 +36,7 @@ func CheckCollection(category, name string) error {
 		return Invalid{What: "collections of " + category + " are made with their workflows, and by nobody else"}
 	default:
 		return Invalid{What: fmt.Sprintf("collection category %.80q is unknown", category),
-			Hint: "the categories are " + CategoryEnvironments + ", " + CategoryPackageBuildLogs}
+			Hint: "the categories are " + CategoryEnvironments + ", " + CategoryPackageBuildLogs + ", " + CategoryTaskConfiguration}
 	}
 	return nil
 }
@@ -62,6 +64,8 @@ func NewItem(category string, item CollectionItem, variables map[string]any) (na
 		name, data, err = n.buildLog(item)
 	case CategoryWorkflowInternal:
 		name, data, err = n.internal(item)
+	case CategoryTaskConfiguration:
+		return "", nil, Invalid{What: "a task configuration takes no single items", Hint: "all of its entries come at once, with debusine task-config push"}
 	default:
 		return "", nil, Invalidf("collections of category %q take no items", category)
 	}

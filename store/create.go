@@ -11,6 +11,7 @@ import (
 
 	"debusine"
 	"debusine/task"
+	"debusine/taskconfig"
 )
 
 // New describes a work request to be made.
@@ -31,15 +32,30 @@ type New struct {
 	display        string
 	group          string
 	priorityAdjust int
+
+	configured json.RawMessage      // of a workflow: its data after the task configuration
+	steps      []taskconfig.Step    // what configured it
+	failed     *debusine.OutputData // it cannot run: ends as error at once
 }
+
+// Configured are the workflow's data after the task configuration.
+func (n New) Configured() json.RawMessage {
+	if n.configured != nil {
+		return n.configured
+	}
+	return n.Data
+}
+
+// Misconfigured says that the task configuration made the data invalid: what is
+// made of n ends with that error at once.
+func (n New) Misconfigured() bool { return n.failed != nil }
 
 // prepared is a new work request with all that its row needs.
 type prepared struct {
 	New
-	configured, dynamic      json.RawMessage
+	dynamic                  json.RawMessage
 	required, provided, gate []string
 	queue                    *string
-	failed                   *debusine.OutputData // it cannot run: ends as error at once
 }
 
 // Create makes a work request that stands alone, or the root of a workflow, and
@@ -136,7 +152,8 @@ func (db *DB) planStep(ctx context.Context, tx pgx.Tx, p parent, step task.Step)
 		if !isFault(err) {
 			return child, err
 		}
-		ready = prepared{New: n, failed: &debusine.OutputData{Errors: []debusine.TaskError{{Message: err.Error(), Code: "dynamic-data-failed"}}}}
+		n.failed = &debusine.OutputData{Errors: []debusine.TaskError{{Message: err.Error(), Code: "dynamic-data-failed"}}}
+		ready = prepared{New: n}
 	}
 	id, err := db.insert(ctx, tx, ready)
 	if err != nil {
@@ -185,10 +202,7 @@ func existing(ctx context.Context, tx pgx.Tx, p parent, step string) (c task.Chi
 func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	p := prepared{New: n}
 	if n.TaskType == debusine.WorkflowTask {
-		p.TaskName = task.Canonical(n.TaskName)
-		p.dynamic = n.Dynamic
-		_, err := task.ParseWorkflow(p.TaskName, n.Data)
-		return p, err
+		return p.workflow()
 	}
 	definition, err := task.WorkerTask(n.TaskName)
 	if err != nil {
@@ -199,9 +213,6 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.configured, err = json.Marshal(data); err != nil {
-		return p, err
-	}
 	description, err := p.resolve(ctx, tx, data)
 	if err != nil {
 		return p, err
@@ -210,9 +221,77 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if p.provided, p.gate, err = providedTags(ctx, tx, n.WorkspaceID, description); err != nil {
 		return p, err
 	}
+	data, err = p.configure(ctx, tx, definition, data, description)
+	var bad misconfigured
+	if errors.As(err, &bad) {
+		p.failed = configureFailed(bad)
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	if p.configured, err = json.Marshal(data); err != nil {
+		return p, err
+	}
 	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
 	p.queue = &queue
 	return p, err
+}
+
+// workflow is what a workflow's row needs; its configuration has been applied.
+func (p prepared) workflow() (prepared, error) {
+	p.TaskName = task.Canonical(p.TaskName)
+	if _, err := task.ParseWorkflow(p.TaskName, p.Configured()); err != nil {
+		return p, err
+	}
+	var err error
+	p.dynamic, err = withSteps(p.Dynamic, p.steps)
+	return p, err
+}
+
+// configure applies the task configuration and resolves again what it changed.
+func (p *prepared) configure(ctx context.Context, tx pgx.Tx, definition task.Definition, data task.Data, about task.Description) (task.Data, error) {
+	target := taskconfig.Target{TaskType: debusine.WorkerTask, TaskName: p.TaskName, Subject: about.Subject, Context: about.ConfigurationContext,
+		TagsProvided: p.provided, TagsRequired: p.required}
+	name, named := data.Configuration()
+	c, err := reader{q: tx, workspace: p.WorkspaceID, user: p.CreatedBy}.configure(ctx, name, named, target, p.Data, func(raw json.RawMessage) error {
+		_, err := definition.Parse(raw)
+		return err
+	})
+	if err != nil || c.data == nil {
+		return data, err
+	}
+	if data, err = definition.Parse(c.data); err != nil {
+		return data, err
+	}
+	if about, err = p.resolve(ctx, tx, data); err != nil {
+		if err = fmt.Errorf("after the task configuration was applied: %w", err); isFault(err) {
+			err = misconfigured{err}
+		}
+		return data, err
+	}
+	if p.provided, p.gate, err = providedTags(ctx, tx, p.WorkspaceID, about); err != nil {
+		return data, err
+	}
+	p.provided = sorted(append(p.provided, c.provide...))
+	p.required = sorted(append(data.Requires(), c.require...))
+	p.dynamic, err = withSteps(p.dynamic, c.steps)
+	return data, err
+}
+
+// withSteps keeps with the dynamic data what configured the task.
+func withSteps(dynamic json.RawMessage, steps []taskconfig.Step) (json.RawMessage, error) {
+	if len(steps) == 0 {
+		return dynamic, nil
+	}
+	all := map[string]any{}
+	if len(dynamic) > 0 {
+		if err := json.Unmarshal(dynamic, &all); err != nil {
+			return nil, err
+		}
+	}
+	all["configured_by"] = steps
+	return json.Marshal(all)
 }
 
 // resolve turns the needs into ids of dynamic task data.
@@ -250,7 +329,7 @@ func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task
 
 // providedTags are those of the work: its scope, workspace and source package;
 // gates are the ones among them that an administrator declared.
-func providedTags(ctx context.Context, tx pgx.Tx, workspace int64, d task.Description) (provided, gates []string, err error) {
+func providedTags(ctx context.Context, tx querier, workspace int64, d task.Description) (provided, gates []string, err error) {
 	var scope, name string
 	err = tx.QueryRow(ctx, `SELECT s.name, w.name FROM workspaces w JOIN scopes s ON s.id = w.scope_id WHERE w.id = $1`, workspace).Scan(&scope, &name)
 	if err != nil {

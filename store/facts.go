@@ -20,7 +20,7 @@ func (db *DB) SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Sour
 		raw             json.RawMessage
 		workspace, user int64
 	)
-	err := db.pool.QueryRow(ctx, `SELECT task_data, workspace_id, created_by FROM work_requests WHERE id = $1`, q.ID).Scan(&raw, &workspace, &user)
+	err := db.pool.QueryRow(ctx, `SELECT coalesce(configured_task_data, task_data), workspace_id, created_by FROM work_requests WHERE id = $1`, q.ID).Scan(&raw, &workspace, &user)
 	if err != nil {
 		return task.Source{}, fault(err, fmt.Sprintf("work request %d", q.ID))
 	}

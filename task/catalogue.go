@@ -24,6 +24,8 @@ type Data interface {
 	Requires() []string
 	// Describe says what the task is about, once the lookups are resolved.
 	Describe(found map[string][]debusine.Artifact) Description
+	// Configuration is the task configuration that changes the data.
+	Configuration() (name string, named bool)
 }
 
 // Need is a lookup of the input and what it must come to.
@@ -230,15 +232,40 @@ func words(t reflect.Type) string {
 
 // common are the parameters of every task.
 type common struct {
-	TaskConfiguration *configuration `json:"task_configuration,omitempty"`
+	TaskConfiguration configuration `json:"task_configuration,omitzero"`
 }
 
-// configuration is the lookup of a task configuration. There are no such
-// collections yet: leaving it out means none, naming one is an error.
-type configuration struct{}
+// Configuration names the task configuration that applies; named says that it was
+// asked for by name, and must therefore exist.
+func (c common) Configuration() (name string, named bool) {
+	if c.TaskConfiguration == "" {
+		return "default", false
+	}
+	return string(c.TaskConfiguration), true
+}
 
-// UnmarshalJSON refuses whatever is named.
-func (*configuration) UnmarshalJSON(raw []byte) error {
-	return debusine.Invalid{What: fmt.Sprintf("task configuration %.80s not found: it is not supported yet", raw), Hint: "leave task_configuration out",
-		Per: map[string]string{"task_configuration": "not supported"}}
+// configuration is the lookup of a task configuration: NAME@debusine:task-configuration.
+type configuration string
+
+// UnmarshalJSON takes the name out of the lookup.
+func (c *configuration) UnmarshalJSON(raw []byte) error {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return debusine.Invalidf("task_configuration must be a string, not %.80s", raw)
+	}
+	if text == nil {
+		return nil
+	}
+	name, category, _ := strings.Cut(*text, "@")
+	if name == "" || category != debusine.CategoryTaskConfiguration {
+		return debusine.Invalid{What: fmt.Sprintf("task configuration %.80q is no collection of task configuration", *text),
+			Hint: "it is looked up as NAME@" + debusine.CategoryTaskConfiguration, Per: map[string]string{"task_configuration": "malformed"}}
+	}
+	*c = configuration(name)
+	return nil
+}
+
+// MarshalJSON writes the lookup.
+func (c configuration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(string(c) + "@" + debusine.CategoryTaskConfiguration)
 }

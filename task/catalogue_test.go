@@ -111,8 +111,8 @@ func TestDataThatAreNotAnObjectOfKnownParametersAreRefused(t *testing.T) {
 		"huge data":                       {`{"class": "` + strings.Repeat("x", 2<<20) + `"}`, "1048576 are allowed"},
 		"depth without end":               {`{"class": ` + strings.Repeat("[", 200_000), "JSON"},
 		"depth within the limit":          {`{"class": ` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`, "class must be a string"},
-		"a task configuration":            {`{"task_configuration": "default@debusine:task-configuration"}`, "not supported"},
-		"a huge task configuration":       {`{"task_configuration": "` + strings.Repeat("x", 1<<19) + `"}`, "not supported"},
+		"another lookup as configuration": {`{"task_configuration": "default@debian:environments"}`, "no collection of task configuration"},
+		"a huge task configuration":       {`{"task_configuration": "` + strings.Repeat("x", 1<<19) + `"}`, "no collection of task configuration"},
 	} {
 		refused(t, name, parseFault(t, "sleep", c.raw), c.want)
 	}

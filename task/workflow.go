@@ -30,7 +30,11 @@ type WorkflowStart struct {
 }
 
 // WorkflowData is the checked input of a workflow.
-type WorkflowData interface{ check() error }
+type WorkflowData interface {
+	check() error
+	// Configuration is the task configuration that changes the data.
+	Configuration() (name string, named bool)
+}
 
 // SbuildWorkflowData is the input of the sbuild workflow: spec §4.1. What is
 // not listed is not accepted yet.
@@ -43,6 +47,10 @@ type SbuildWorkflowData struct {
 	Architectures            []string    `json:"architectures"`
 	ArchAllBuildArchitecture string      `json:"arch_all_build_architecture,omitempty"` // see AllOn
 	EnvironmentVariant       *string     `json:"environment_variant,omitempty"`
+	// Ours, for task configuration: of the requested architectures only those of the
+	// list, when it has any, and none of the other list are built on.
+	ArchitecturesAllowlist []string `json:"architectures_allowlist,omitempty"`
+	ArchitecturesDenylist  []string `json:"architectures_denylist,omitempty"`
 }
 
 // Vendor is the first half of the target distribution.
@@ -95,7 +103,13 @@ func (d *SbuildWorkflowData) check() error {
 	if extra, err := json.Marshal(d.Input.ExtraBinaryArtifacts); err != nil || len(extra)*len(d.Architectures) > longestData || len(d.Input.ExtraBinaryArtifacts) > mostExtra {
 		return debusine.Invalidf("input.extra_binary_artifacts is too long a list")
 	}
-	return checkArches("architectures", d.Architectures, orDefault(d.ArchAllBuildArchitecture))
+	allOn := orDefault(d.ArchAllBuildArchitecture)
+	for field, list := range map[string][]string{"architectures_allowlist": d.ArchitecturesAllowlist, "architectures_denylist": d.ArchitecturesDenylist} {
+		if err := checkArches(field, list, allOn); err != nil {
+			return err
+		}
+	}
+	return checkArches("architectures", d.Architectures, allOn)
 }
 
 var (

@@ -13,10 +13,12 @@ package taskconfig
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -58,6 +60,7 @@ const (
 	MostEntries  = 20_000   // of a collection
 	mostNames    = 100      // of a list in an entry
 	longestName  = 200      // bytes of a subject, context, template or key
+	longestItem  = 500      // bytes of an item's name
 )
 
 // Parse reads an entry and checks it. Every fault names the entry and the field.
@@ -100,6 +103,8 @@ func (e Entry) Check() error {
 		return wrong("task_name", "is missing")
 	case e.Position < 0:
 		return wrong("position", "is negative")
+	case e.Path != "" && !IsPath(e.Path):
+		return wrong("path", "is not the path of a .yaml file below the work tree")
 	}
 	for field, word := range map[string]string{"task_name": e.TaskName, "subject": e.Subject, "context": e.Context, "template": e.Template, "path": e.Path} {
 		if len(word) > longestName || !plain(word) {
@@ -110,6 +115,13 @@ func (e Entry) Check() error {
 		return err
 	}
 	return e.checkTags(wrong)
+}
+
+// IsPath says whether a file of entries may be called so: below the work tree, not
+// hidden, ending in .yaml or .yml.
+func IsPath(path string) bool {
+	hidden := strings.HasPrefix(path, ".") || strings.Contains(path, "/.")
+	return fs.ValidPath(path) && !hidden && !strings.Contains(path, `\`) && (strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml"))
 }
 
 func (e Entry) checkKeys(wrong func(field, why string) error) error {
@@ -157,12 +169,16 @@ func plain(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '�' })
 }
 
-// Name is the name of the entry's item: TYPE:NAME:SUBJECT:CONTEXT with the context
-// URL-encoded, or template:NAME. Conditions on tags are part of what an entry
-// matches, so they stand behind it when there are any.
+// Name is the name of the entry's item: template:NAME, or PATH:POSITION of an
+// entry that is kept in a file, else TYPE:NAME:SUBJECT:CONTEXT, all URL-encoded.
+// Conditions on tags are part of what such an entry matches, so they stand behind
+// it when there are any.
 func (e Entry) Name() string {
 	if e.Template != "" {
-		return "template:" + escape(e.Template)
+		return fit("template:" + escape(e.Template))
+	}
+	if e.Path != "" {
+		return fit(fmt.Sprintf("%s:%d", escape(e.Path), e.Position))
 	}
 	name := strings.Join([]string{string(e.TaskType), e.TaskName, escape(e.Subject), escape(e.Context)}, ":")
 	for _, c := range []struct {
@@ -173,18 +189,28 @@ func (e Entry) Name() string {
 			name += ":" + c.field + "=" + escape(c.String())
 		}
 	}
+	return fit(name)
+}
+
+// fit shortens a name that is too long for an item; what is cut off must still
+// tell two apart.
+func fit(name string) string {
+	if len(name) > longestItem {
+		name = fmt.Sprintf("%.300s:%x", name, sha256.Sum256([]byte(name)))
+	}
 	return name
 }
 
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// Where is the entry's place for people: its file and position when it has them,
-// else its name.
+// Where is the entry's place for people: its name, and its file when it has one.
 func (e Entry) Where() string {
+	place := e
+	place.Path = ""
 	if e.Path == "" {
 		return e.Name()
 	}
-	return fmt.Sprintf("%s (%s, entry %d)", e.Name(), e.Path, e.Position+1)
+	return fmt.Sprintf("%s (%s, entry %d)", place.Name(), e.Path, e.Position+1)
 }
 
 // CheckAll checks what single entries cannot know: that no two have one name, and

@@ -49,7 +49,7 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 }
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
-	build, dropped := ArchesToBuild(s.data.Architectures, s.source, s.data.AllOn(s.source))
+	build, dropped := ArchesToBuild(s.data, s.source)
 	s.output.Dropped, s.board.left = dropped, dropped
 	if len(build) == 0 {
 		return "", fault("no architecture is left to build on: " + Reasons(dropped))
@@ -69,31 +69,41 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	return summarize(outcomes), err
 }
 
-// ArchesToBuild is requested ∩ source ∩ having an environment, sorted; all that
-// is dropped is told with its reason. "all" is built in the environment of
-// allOn.
-func ArchesToBuild(requested []string, source task.Source, allOn string) (build []string, dropped []debusine.DroppedArchitecture) {
-	targets, bad := source.Targets()
-	for _, a := range requested {
-		needs := a
-		if a == "all" {
-			needs = allOn
-		}
-		unfit := bad
-		if bad == nil {
-			unfit = targets.Builds(debian.Arch(a), nil)
-		}
-		switch {
-		case unfit != nil:
-			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: unfit.Error()})
-		case !slices.Contains(source.Environments, needs):
-			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: "there is no environment of architecture " + needs + " for the target distribution"})
-		default:
+// ArchesToBuild is requested ∩ allowed and not denied ∩ source ∩ having an
+// environment, sorted; all that is dropped is told with its reason. "all" is built
+// in the environment that data and source name for it.
+func ArchesToBuild(data task.SbuildWorkflowData, source task.Source) (build []string, dropped []debusine.DroppedArchitecture) {
+	for _, a := range data.Architectures {
+		if reason := whyNot(a, data, source); reason != "" {
+			dropped = append(dropped, debusine.DroppedArchitecture{Architecture: a, Reason: reason})
+		} else {
 			build = append(build, a)
 		}
 	}
 	slices.Sort(build)
 	return build, dropped
+}
+
+func whyNot(arch string, data task.SbuildWorkflowData, source task.Source) string {
+	needs := arch
+	if arch == "all" {
+		needs = data.AllOn(source)
+	}
+	targets, unfit := source.Targets()
+	if unfit == nil {
+		unfit = targets.Builds(debian.Arch(arch), nil)
+	}
+	switch {
+	case len(data.ArchitecturesAllowlist) > 0 && !slices.Contains(data.ArchitecturesAllowlist, arch):
+		return "it is not in architectures_allowlist"
+	case slices.Contains(data.ArchitecturesDenylist, arch):
+		return "it is in architectures_denylist"
+	case unfit != nil:
+		return unfit.Error()
+	case !slices.Contains(source.Environments, needs):
+		return "there is no environment of architecture " + needs + " for the target distribution"
+	}
+	return ""
 }
 
 // Reasons is why architectures are not built, in one line.

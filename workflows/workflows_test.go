@@ -225,8 +225,29 @@ func TestArchesToBuild(t *testing.T) {
 		"nothing is made for all":                    {[]string{"amd64", "all"}, "any all", []string{"amd64"}, "amd64", "amd64", 1, "hello deb devel optional arch=any\n hello-doc deb doc optional arch=all profile=doc"},
 		"a list that is none":                        {[]string{"amd64"}, "any", []string{"amd64"}, "amd64", "", 1, "hello"},
 	} {
-		build, dropped := workflows.ArchesToBuild(c.requested, task.Source{Architectures: c.source, PackageList: c.list, Environments: c.environments}, c.allOn)
+		build, dropped := workflows.ArchesToBuild(task.SbuildWorkflowData{Architectures: c.requested, ArchAllBuildArchitecture: c.allOn},
+			task.Source{Architectures: c.source, PackageList: c.list, Environments: c.environments})
 		if got := strings.Join(build, " "); got != c.build || len(dropped) != c.dropped {
+			t.Errorf("%s: builds %q, drops %v", name, got, dropped)
+		}
+	}
+}
+
+func TestListsOfArchitecturesNarrowWhatIsBuilt(t *testing.T) {
+	all := []string{"amd64", "arm64", "riscv64"}
+	for name, c := range map[string]struct {
+		allow, deny []string
+		build       string
+	}{
+		"no lists":                       {nil, nil, "amd64 arm64 riscv64"},
+		"never on riscv64":               {nil, []string{"riscv64"}, "amd64 arm64"},
+		"only where it is listed":        {[]string{"riscv64", "sparc64"}, nil, "riscv64"},
+		"what is denied beats the other": {[]string{"amd64", "riscv64"}, []string{"riscv64"}, "amd64"},
+		"nothing is left":                {[]string{"sparc"}, nil, ""},
+	} {
+		build, dropped := workflows.ArchesToBuild(task.SbuildWorkflowData{Architectures: all, ArchAllBuildArchitecture: "amd64", ArchitecturesAllowlist: c.allow,
+			ArchitecturesDenylist: c.deny}, task.Source{Architectures: "any", Environments: all})
+		if got := strings.Join(build, " "); got != c.build || len(dropped) != len(all)-len(build) {
 			t.Errorf("%s: builds %q, drops %v", name, got, dropped)
 		}
 	}

@@ -77,7 +77,8 @@ func (o *Orchestrator) StartWorkflow(ctx context.Context, n store.New) (id int64
 	return id, nil
 }
 
-// validate refuses at once what the workflow would only find out later.
+// validate refuses at once what the workflow would only find out later, has the
+// task configuration applied, and tells what the workflow is about.
 func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 	data, err := task.ParseWorkflow(n.TaskName, n.Data)
 	if err != nil {
@@ -86,29 +87,48 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 	var about task.Description
 	switch data := data.(type) {
 	case *task.SbuildWorkflowData:
-		about, err = o.validateSbuild(ctx, n, data)
+		about, err = o.aboutSbuild(ctx, *n, *data)
 	case *task.UpdateEnvironmentsData:
 		about = data.Describe()
 	}
 	if err != nil {
 		return err
 	}
+	if err := o.db.ConfigureWorkflow(ctx, n, about); err != nil {
+		return err
+	}
+	if _, ok := data.(*task.SbuildWorkflowData); ok && !n.Misconfigured() {
+		if about.Architecture, err = o.validateSbuild(ctx, *n); err != nil {
+			return err
+		}
+	}
 	n.Dynamic, err = json.Marshal(about)
 	return err
 }
 
-func (o *Orchestrator) validateSbuild(ctx context.Context, n *store.New, sbuild *task.SbuildWorkflowData) (about task.Description, err error) {
+func (o *Orchestrator) aboutSbuild(ctx context.Context, n store.New, data task.SbuildWorkflowData) (task.Description, error) {
 	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Data)
+	return task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: data.Codename(),
+		Source: source.Name, Version: source.Version, Suite: data.Codename()}, err
+}
+
+// validateSbuild looks at the data as they are after the task configuration, and
+// gives the architectures that will be built on, with commas.
+func (o *Orchestrator) validateSbuild(ctx context.Context, n store.New) (string, error) {
+	var data task.SbuildWorkflowData
+	if err := task.ReadWorkflow(n.Configured(), &data); err != nil {
+		return "", err
+	}
+	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Configured())
 	if err != nil {
-		return about, err
+		return "", err
 	}
-	build, dropped := workflows.ArchesToBuild(sbuild.Architectures, source, sbuild.AllOn(source))
+	build, dropped := workflows.ArchesToBuild(data, source)
 	if len(build) == 0 {
-		return about, debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
-			Hint: "see the environments with: debusine collection show " + sbuild.Vendor() + " debian:environments"}
+		return "", debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
+			Hint: "see the environments with: debusine collection show " + data.Vendor() + " debian:environments"}
 	}
-	return task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: sbuild.Codename(),
-		Source: source.Name, Version: source.Version, Suite: sbuild.Codename(), Architecture: strings.Join(build, ",")}, nil
+	return strings.Join(build, ","), nil
 }
 
 // startSoon starts what was just committed. The caller's own cancellation does
