@@ -65,21 +65,17 @@ func (s summary) stage() string {
 	return s["Fail-Stage"]
 }
 
-// agrees tells whether sbuild's exit code is the one that goes with the
-// status: sbuild(1), EXIT STATUS, and what it does of "skipped".
+// agrees tells whether sbuild's exit code can go with the status: 0 with
+// success (and "skipped"), 1 to 3 with all else. Which of the three is not
+// asked: sbuild may change its mind about "given-back" after the summary.
 func (s summary) agrees(ran executor.Result) bool {
-	if s == nil || ran.Struck != "" || ran.Cancelled {
+	if s == nil || ran.TimedOut || ran.Cancelled {
 		return false
 	}
-	switch s.status() {
-	case "successful", "skipped":
+	if s.status() == "successful" || s.status() == "skipped" {
 		return ran.ExitCode == 0
-	case "attempted":
-		return ran.ExitCode == 2
-	case "given-back":
-		return ran.ExitCode == 3
 	}
-	return ran.ExitCode == 1
+	return ran.ExitCode >= 1 && ran.ExitCode <= 3
 }
 
 // seconds and kibibytes that sbuild measured; 0 for "n/a".

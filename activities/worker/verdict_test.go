@@ -59,9 +59,10 @@ func TestOnlySbuildsOwnSummaryIsBelieved(t *testing.T) {
 		{"a forged success, stopped by the time limit", successful, executor.Result{Struck: executor.Time, TimedOut: true}, debusine.Failure, "", ""},
 		{"a forged failure of the mirror, stopped by the time limit", summaryOf("given-back", "apt-get-update"), executor.Result{ExitCode: 3, Struck: executor.Time, TimedOut: true}, debusine.Failure, "", ""},
 		{"a forged failure, and sbuild well", failed, executor.Result{}, debusine.Failure, "", `"attempted", but sbuild with exit code 0`},
+		{"a status that sbuild takes back after its summary", summaryOf("given-back", "explain-bd-uninstallable"), executor.Result{ExitCode: 1}, debusine.Failure, "explain-bd-uninstallable", "cannot be installed"},
 		{"a skip is no success", summaryOf("skipped", "arch-check"), executor.Result{}, debusine.Failure, "arch-check", "not for this architecture"},
 		// sbuild's log filter takes replacements from the log itself, and puts them in <<>>.
-		{"a status that the build had rewritten", summaryOf("<<successful>>", "build"), executor.Result{ExitCode: 2}, debusine.Failure, "", "<<successful>>"},
+		{"a status that the build had rewritten", summaryOf("<<successful>>", "build"), executor.Result{ExitCode: 2}, debusine.Failure, "build", "the build failed"},
 		{"a summary without a frame", strings.ReplaceAll(successful, string(frame)+"\n", ""), executor.Result{}, debusine.Failure, "", "before it could write its summary"},
 		{"a summary that is cut off", successful[:strings.Index(successful, "Version")], executor.Result{}, debusine.Failure, "", "before it could write"},
 		{"an empty log", "", executor.Result{}, debusine.Failure, "", "exit code 0 before"},
@@ -140,6 +141,32 @@ func TestReasonOfAFailure(t *testing.T) {
 			}
 			if strings.Contains(v.reason, "secret") {
 				t.Error("a password is shown")
+			}
+		})
+	}
+}
+
+// TestRecordedLogs reads what real builds left: see the flag -record.
+func TestRecordedLogs(t *testing.T) {
+	tests := []struct {
+		name   string
+		exit   int
+		result debusine.Result
+		code   string
+		says   string
+	}{
+		{"dependencies-missing", 3, debusine.Failure, "dependencies-unsatisfied", "the build dependencies cannot be satisfied: no-such-package (>= 2), which nothing provides"},
+		{"does-not-unpack", 3, debusine.Failure, "unpack-failed", "the source package cannot be unpacked: dpkg-source: error: "},
+		{"mirror-is-away", 1, debusine.TemporaryFailure, "mirror-failed", "a mirror could not be used: http://10.0.2.2:9/debian"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v, err := readVerdict(filepath.Join("testdata", "logs", test.name+".log"), executor.Result{ExitCode: test.exit})
+			if err != nil || v.result != test.result || v.code != test.code || !strings.HasPrefix(v.reason, test.says) {
+				t.Errorf("got %s, %s: %s, %v", v.result, v.code, v.reason, err)
+			}
+			if v, err := readVerdict(filepath.Join("testdata", "logs", test.name+".log"), executor.Result{}); err != nil || v.result == debusine.Success {
+				t.Errorf("with exit code 0 it is %s, %v", v.result, err)
 			}
 		})
 	}
