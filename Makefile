@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps build up down demo test check bench histories ours
+.PHONY: help deps test-deps test-interop build up down demo test check bench histories ours
 MAKEFLAGS += --no-print-directory
 
 # Version control's stamp fails in a checkout that another user owns.
@@ -12,7 +12,7 @@ CHECKERS := bin/staticcheck bin/workflowcheck bin/tally
 
 help: ## this page
 	@echo "make TARGET, one of:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 deps: ## install what building and running need (apt; names it first, starts no service)
 	@scripts/deps
@@ -72,6 +72,9 @@ check: $(CHECKERS) ## formatting, vet, staticcheck, workflowcheck, layers, repla
 test: test-deps build check ## set everything up, then pass all tests, those on real parts too
 	@echo "all tests, on real parts"
 	@go test -count=1 -timeout 40m -json ./... 2>&1 | bin/tally
+
+test-interop: deps build ## drive the Debusine client that Debian packages against this server (root; minutes)
+	@scripts/interop
 
 bench: deps build ## measure, print a table, write .state/bench.json
 	@scripts/bench
