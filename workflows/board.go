@@ -21,6 +21,9 @@ type board struct {
 	end      string // how it ended
 }
 
+// aborted is the end of a workflow that a person aborted, and of its children.
+const aborted = string(debusine.Aborted)
+
 // longestBoard is how many children are listed; a person reads no more.
 const longestBoard = 50
 
@@ -55,7 +58,7 @@ func (b *board) String() string {
 			fmt.Fprintf(&text, "- and %d more: `debusine work-request list --parent %d`\n", len(b.children)-i, b.root)
 			break
 		}
-		fmt.Fprintf(&text, "- %s: **%s** (work request %d)\n", task.Plain(c.Summary), standing(c, b.outcomes[i]), c.ID)
+		fmt.Fprintf(&text, "- %s: **%s** (work request %d)\n", task.Plain(c.Summary), b.standing(c, b.outcomes[i]), c.ID)
 	}
 	for _, d := range b.left {
 		fmt.Fprintf(&text, "- left out %s: %s\n", task.Plain(d.Architecture), task.Plain(d.Reason))
@@ -86,11 +89,13 @@ func (b *board) count() string {
 }
 
 // standing is how a child stands, as far as its workflow knows.
-func standing(c task.Child, o task.Outcome) string {
-	switch o.Status {
-	case "":
+func (b *board) standing(c task.Child, o task.Outcome) string {
+	switch {
+	case o.Status == "" && b.end == aborted:
+		return aborted
+	case o.Status == "":
 		return "asked for on queue " + task.Plain(c.Queue)
-	case debusine.Completed:
+	case o.Status == debusine.Completed:
 		return string(o.Result)
 	}
 	return string(o.Status)

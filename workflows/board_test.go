@@ -29,6 +29,13 @@ func TestTheBoardTellsHowAWorkflowStands(t *testing.T) {
 	}
 }
 
+func TestTheBoardOfAnAbortedWorkflowAsksForNothing(t *testing.T) {
+	b := &board{about: "Doing nothing", end: aborted, children: []task.Child{{ID: 13, Summary: "Noop 1 of 1", Queue: "build/amd64"}}, outcomes: make([]task.Outcome, 1)}
+	if text := b.String(); strings.Contains(text, "asked for") || !strings.Contains(text, "- Noop 1 of 1: **aborted**") {
+		t.Error(text)
+	}
+}
+
 func TestTheBoardListsAsManyAsAPersonReads(t *testing.T) {
 	b := &board{root: 12, about: "Doing nothing", children: make([]task.Child, 1000), outcomes: make([]task.Outcome, 1000)}
 	if text := b.String(); strings.Count(text, "\n") > 60 || !strings.Contains(text, "and 950 more: `debusine work-request list --parent 12`") {

@@ -41,7 +41,7 @@ func runStory(ctx workflow.Context, start task.WorkflowStart, about string, stor
 	result, output, err := story(ctx, b)
 	if err != nil {
 		if temporal.IsCanceledError(err) || ctx.Err() != nil {
-			b.finish(ctx, "aborted")
+			b.finish(ctx, aborted)
 			return task.Outcome{}, workflow.ErrCanceled
 		}
 		message, ours := faultOf(err)
