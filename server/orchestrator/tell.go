@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -142,7 +143,7 @@ func (o *Orchestrator) completeAlone(ctx context.Context, u store.Untold) error 
 		}
 	}
 	handle := o.temporal.GetActivityHandle(client.GetActivityHandleOptions{ActivityID: u.TemporalID, RunID: u.RunID})
-	return known(handle.Terminate(ctx, client.TerminateActivityOptions{Reason: fmt.Sprintf("work request %d: %s %s", u.ID, u.Status, u.Result)}))
+	return known(handle.Terminate(ctx, client.TerminateActivityOptions{Reason: strings.TrimSpace(fmt.Sprintf("work request %d: %s %s", u.ID, u.Status, u.Result))}))
 }
 
 func (o *Orchestrator) namespace() string { return o.space }
