@@ -18,7 +18,7 @@ deps: ## install what building and running need (apt; names it first, starts no 
 	@scripts/deps
 
 # What only the tests need beyond.
-TEST_PACKAGES := docker-compose python3-debian python3-prometheus-client
+TEST_PACKAGES := chromium docker-compose python3-debian python3-prometheus-client
 test-deps:
 	@scripts/deps $(TEST_PACKAGES)
 

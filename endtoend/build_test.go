@@ -114,17 +114,23 @@ func build(t *testing.T, c *client.Client, artifact int64, codename string) (roo
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w.ID, onlyChild(t, c, w.ID)
+}
+
+// onlyChild waits until a workflow has planned its one child.
+func onlyChild(t *testing.T, c *client.Client, root int64) int64 {
+	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for time.Now().Before(deadline) {
-		for one, err := range c.WorkRequests(t.Context(), client.WorkRequestFilter{Parent: w.ID}) {
+		for one, err := range c.WorkRequests(t.Context(), client.WorkRequestFilter{Parent: root}) {
 			if err == nil {
-				return w.ID, one.ID
+				return one.ID
 			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("workflow %d has no children", w.ID)
-	return 0, 0
+	t.Fatalf("workflow %d has no children", root)
+	return 0
 }
 
 // made counts the artifacts of a work request by category.
@@ -169,8 +175,9 @@ func TestRealBuilds(t *testing.T) {
 	m := join(t, "builder", "amd64", 1)
 	codename := environment(t, c)
 
-	t.Run("a package is built, and its log is in the collection", func(t *testing.T) {
-		root, child := build(t, c, source(t, c, "fine", "echo all is well"), codename)
+	t.Run("a package is built, its log is in the collection, and Temporal's Web UI shows it", func(t *testing.T) {
+		root, link := startByHand(t, source(t, c, "fine", "echo all is well"), codename)
+		child := onlyChild(t, c, root)
 		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
 			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
 		}
@@ -179,6 +186,7 @@ func TestRealBuilds(t *testing.T) {
 			t.Errorf("made %v", got)
 		}
 		keptLog(t, c, child, "artifact")
+		webUIShows(t, root, link, codename)
 	})
 	t.Run("a build that fails is a failure with its log, and not tried again", func(t *testing.T) {
 		root, child := build(t, c, source(t, c, "broken", "echo 'Status: successful'; exit 3"), codename)
