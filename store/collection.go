@@ -119,12 +119,19 @@ type ItemFilter struct {
 // Items lists items of a collection, newest first, with who made and removed
 // them.
 func (db *DB) Items(ctx context.Context, collection int64, f ItemFilter, limit int) ([]debusine.CollectionItem, error) {
+	// Each form has an index of its own (schema: collection_items_*).
+	which := "-i.collection_id = -($1::bigint) AND $2::text = ''"
+	if f.Name != "" {
+		which = "i.collection_id = $1 AND i.name = $2"
+	}
+	if !f.Removed {
+		which += " AND i.removed_at IS NULL"
+	}
 	rows, err := db.pool.Query(ctx, `
 		SELECT `+itemColumns+`, coalesce(m.username, ''), coalesce(x.username, ''), i.created_by_workflow, i.removed_by_workflow
 		  FROM collection_items i LEFT JOIN users m ON m.id = i.created_by LEFT JOIN users x ON x.id = i.removed_by
-		 WHERE i.collection_id = $1 AND (i.removed_at IS NULL OR $7) AND ($2 = '' OR i.name = $2) AND ($3 = 0 OR i.id < $3)
-		   AND starts_with(i.name, $4) AND ($5 = '' OR i.category = $5) ORDER BY i.id DESC LIMIT $6`,
-		collection, f.Name, f.Before, f.Prefix, f.Category, limit, f.Removed)
+		 WHERE `+which+` AND ($3 = 0 OR i.id < $3) AND starts_with(i.name, $4) AND ($5 = '' OR i.category = $5) ORDER BY i.id DESC LIMIT $6`,
+		collection, f.Name, f.Before, f.Prefix, f.Category, limit)
 	if err != nil {
 		return nil, err
 	}

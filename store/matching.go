@@ -35,7 +35,7 @@ func (m *matching) add(format string, values ...any) {
 // come without their data, which look-ups of many have no use for.
 func (r reader) Matching(ctx context.Context, collection int64, c lookup.Conditions, limit int) ([]lookup.Result, error) {
 	m := &matching{args: []any{r.user}}
-	m.add("i.collection_id = %s", m.arg(collection))
+	m.add(door(c), m.arg(collection))
 	m.conditions(c)
 	rows, err := r.q.Query(ctx, `
 		SELECT i.id, i.name, i.child_type, i.category, i.data, i.created_at, i.artifact_id, coalesce(a.workspace_id, 0), coalesce(a.created_at, i.created_at)
@@ -56,6 +56,24 @@ func (r reader) Matching(ctx context.Context, collection int64, c lookup.Conditi
 		a.ID, a.Category = *item.ArtifactID, item.Category
 		return lookup.Result{Item: item, Artifact: a}, err
 	})
+}
+
+// door is the form in which the query names its collection, which decides what
+// index it is for (schema: collection_items_*).
+func door(c lookup.Conditions) string {
+	byData := false
+	for _, x := range c.Matches {
+		switch {
+		case x.Key == "" && (x.How == lookup.Equals || x.How == lookup.In || (x.How == lookup.StartsWith && x.Values[0] != "")):
+			return "i.collection_id = %s"
+		case x.Key != "" && len(x.Values) == 1 && (x.How == lookup.Equals || x.How == lookup.In) && containable(x.Values[0]):
+			byData = true
+		}
+	}
+	if byData {
+		return "i.collection_id + 0 = %s"
+	}
+	return "-i.collection_id = -(%s::bigint)"
 }
 
 func (m *matching) conditions(c lookup.Conditions) {
@@ -94,7 +112,7 @@ func (m *matching) match(x lookup.Match) {
 		m.add("starts_with(%s, %s)", text, value)
 		if x.Key == "" {
 			// The range for the index: no name holds the last character of all.
-			m.add(`i.name COLLATE "C" >= %s AND i.name COLLATE "C" < %s || '`+"\U0010FFFF"+`'`, value, value)
+			m.add(`i.name >= %s AND i.name < %s || '`+"\U0010FFFF"+`'`, value, value)
 		}
 	default:
 		m.add("%s = ANY(%s::text[])", text, m.arg(x.Values))
@@ -107,15 +125,32 @@ func (m *matching) match(x lookup.Match) {
 // contains says the same as an equal text in a way that the index on data
 // knows: the value is that string, or that number or boolean.
 func (m *matching) contains(key, value string) {
-	var literal any
-	if json.Unmarshal([]byte(value), &literal) != nil {
+	switch literal(value).(type) {
+	case nil:
 		m.add("i.data @> jsonb_build_object(%s::text, %s::text)", m.arg(key), m.arg(value))
-		return
-	}
-	switch literal.(type) {
 	case float64, bool:
 		m.add("(i.data @> jsonb_build_object(%[1]s::text, %[2]s::text) OR i.data @> jsonb_build_object(%[1]s::text, %[2]s::jsonb))", m.arg(key), m.arg(value))
 	}
+}
+
+// containable says that contains has something to say.
+func containable(value string) bool {
+	switch literal(value).(type) {
+	case nil, float64, bool:
+		return true
+	}
+	return false
+}
+
+// literal is the JSON that a text could be of; nil when it can only be a string.
+func literal(value string) (v any) {
+	if json.Unmarshal([]byte(value), &v) != nil {
+		return nil
+	}
+	if v == nil {
+		return value // null, which a text may be and a containment would not find
+	}
+	return v
 }
 
 // longestLookup bounds what one lookup may take of the database.

@@ -66,7 +66,7 @@ func (r reader) ItemByName(ctx context.Context, collection int64, name string) (
 // names no backend serves every backend; where one is asked for, an item that
 // names it is preferred.
 func (r reader) ItemByMatch(ctx context.Context, collection int64, match map[string]string) (debusine.CollectionItem, error) {
-	conditions := []string{"i.collection_id = $1", "i.removed_at IS NULL", "i.parent_category = 'debian:environments'"}
+	conditions := []string{"i.collection_id + 0 = $1", "i.removed_at IS NULL", "i.parent_category = 'debian:environments'"}
 	args := []any{collection}
 	order := "i.created_at DESC, i.id DESC"
 	for _, key := range []string{"codename", "architecture", "variant", "backend"} {
