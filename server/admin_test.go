@@ -23,20 +23,29 @@ func admin(dsn string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestAdministratorsManageFromTheCommandLine(t *testing.T) {
+// step is a command line of debusine admin, and what must be in what it prints,
+// or after "!" in the error.
+type step struct{ args, want string }
+
+func takeSteps(t *testing.T, steps []step) {
+	t.Helper()
 	dsn := storetest.DSN(t)
-	metadata := filepath.Join(t.TempDir(), "metadata.yaml")
-	if err := os.WriteFile(metadata, []byte("provided_tags:\n- worker:class:small\nrequired_tags: [task:workspace:debusine:System]\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, s := range steps {
+		out, err := admin(dsn, strings.Fields(s.args)...)
+		fault, wanted := strings.CutPrefix(s.want, "!")
+		switch {
+		case wanted && (err == nil || !strings.Contains(err.Error(), fault)):
+			t.Errorf("%s: error %v, wanted one with %q", s.args, err, fault)
+		case !wanted && err != nil:
+			t.Errorf("%s: %v", s.args, err)
+		case !wanted && !strings.Contains(out, s.want):
+			t.Errorf("%s: printed %q, wanted %q", s.args, out, s.want)
+		}
 	}
-	broken := metadata + ".broken"
-	if err := os.WriteFile(broken, []byte("- a\n- b\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	steps := []struct {
-		args string
-		want string // in what is printed, or in the error after "!"
-	}{
+}
+
+func TestAdministratorsManagePeopleFromTheCommandLine(t *testing.T) {
+	takeSteps(t, []step{
 		{"user create first", "made the user first, an owner of the scope debusine"},
 		{"user create second s@example.org", "made the user second"},
 		{"user create second", "!already exists"},
@@ -63,6 +72,19 @@ func TestAdministratorsManageFromTheCommandLine(t *testing.T) {
 		{"workspace grant-role kali/Main Makers contributor", "Makers is contributor of the workspace kali/Main"},
 		{"workspace grant-role kali/Main Makers king", "!hint: the roles are owner, contributor, viewer"},
 		{"scope grant-role kali Makers observer", "Makers is observer of the scope kali"},
+	})
+}
+
+func TestAdministratorsManageMachinesFromTheCommandLine(t *testing.T) {
+	metadata := filepath.Join(t.TempDir(), "metadata.yaml")
+	if err := os.WriteFile(metadata, []byte("provided_tags:\n- worker:class:small\nrequired_tags: [task:workspace:debusine:System]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := metadata + ".broken"
+	if err := os.WriteFile(broken, []byte("- a\n- b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	takeSteps(t, []step{
 		{"worker create big --arch amd66", "!architecture \"amd66\" is unknown"},
 		{"worker create big --arch amd64", ""},
 		{"worker create --enable --arch amd64 big", "!already exists"},
@@ -96,19 +118,7 @@ func TestAdministratorsManageFromTheCommandLine(t *testing.T) {
 		{"gate list", "task:workspace:debusine:System"},
 		{"gate add worker:class:big", "!hint: for example task:"},
 		{"gate remove task:workspace:debusine:System", "is no gate"},
-	}
-	for _, s := range steps {
-		out, err := admin(dsn, strings.Fields(s.args)...)
-		fault, wanted := strings.CutPrefix(s.want, "!")
-		switch {
-		case wanted && (err == nil || !strings.Contains(err.Error(), fault)):
-			t.Errorf("%s: error %v, wanted one with %q", s.args, err, fault)
-		case !wanted && err != nil:
-			t.Errorf("%s: %v", s.args, err)
-		case !wanted && !strings.Contains(out, s.want):
-			t.Errorf("%s: printed %q, wanted %q", s.args, out, s.want)
-		}
-	}
+	})
 }
 
 func TestARefusalHasTheExitStatusOfARefusal(t *testing.T) {

@@ -5,13 +5,16 @@ import (
 	"testing"
 )
 
-func TestTally(t *testing.T) {
-	for name, c := range map[string]struct {
-		events string
-		want   []string
-		not    []string
-		well   bool
-	}{
+// reading is what go said, and what must and must not be printed of it.
+type reading struct {
+	events string
+	want   []string
+	not    []string
+	well   bool
+}
+
+func readings() map[string]reading {
+	return map[string]reading{
 		"passes and skips are counted and their words left out": {
 			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
 {"Action":"pass","Package":"p","Test":"TestA"}
@@ -62,7 +65,11 @@ func TestTally(t *testing.T) {
 			events: "go: downloading x\n" + `{"Action":"pass","Package":"p","Test":"TestA"}`,
 			want:   []string{"go: downloading x", "1 passed"}, well: true,
 		},
-	} {
+	}
+}
+
+func TestTally(t *testing.T) {
+	for name, c := range readings() {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
 			counted := newTally(&out)
