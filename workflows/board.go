@@ -47,24 +47,24 @@ func verdict(r debusine.Result, output debusine.OutputData) string {
 // String is the text of the board.
 func (b *board) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "**%s**\n", task.Plain(b.about))
+	text.WriteString(fmt.Sprintf("**%s**\n", task.Plain(b.about)))
 	if len(b.children) > 0 {
-		fmt.Fprintf(&text, "\n%s\n\n", b.count())
+		text.WriteString(fmt.Sprintf("\n%s\n\n", b.count()))
 	} else {
 		text.WriteString("\n")
 	}
 	for i, c := range b.children {
 		if i == longestBoard {
-			fmt.Fprintf(&text, "- and %d more: `debusine work-request list --parent %d`\n", len(b.children)-i, b.root)
+			text.WriteString(fmt.Sprintf("- and %d more: `debusine work-request list --parent %d`\n", len(b.children)-i, b.root))
 			break
 		}
-		fmt.Fprintf(&text, "- %s: **%s** (work request %d)\n", task.Plain(c.Summary), b.standing(c, b.outcomes[i]), c.ID)
+		text.WriteString(fmt.Sprintf("- %s: **%s** (work request %d)\n", task.Plain(c.Summary), b.standing(c, b.outcomes[i]), c.ID))
 	}
 	for _, d := range b.left {
-		fmt.Fprintf(&text, "- left out %s: %s\n", task.Plain(d.Architecture), task.Plain(d.Reason))
+		text.WriteString(fmt.Sprintf("- left out %s: %s\n", task.Plain(d.Architecture), task.Plain(d.Reason)))
 	}
 	if b.end != "" {
-		fmt.Fprintf(&text, "\nResult: **%s**\n", task.Plain(b.end))
+		text.WriteString(fmt.Sprintf("\nResult: **%s**\n", task.Plain(b.end)))
 	}
 	return text.String()
 }
