@@ -112,7 +112,7 @@ func lookupMultiple(s *session) error {
 // under the key lookups.
 func (s *session) lookups() (any, error) {
 	if s.NArg() > 0 == s.IsSet("data") {
-		return nil, usage{what: "lookup-multiple takes lookups, or --data FILE", hint: "debusine collection lookup-multiple 'debian@debian:environments/tarball:trixie:amd64'"}
+		return nil, usage{what: "lookup-multiple takes lookups, or --data FILE", hint: "debusine collection lookup-multiple 'debian@debian:environments/name:tarball:trixie:amd64'"}
 	}
 	if s.NArg() > 0 {
 		var list []any

@@ -145,7 +145,7 @@ func (q Query) item(ctx context.Context, src Source, c debusine.Collection, env 
 			return item, err
 		}
 	}
-	return debusine.CollectionItem{}, debusine.Missing{What: "lookup " + strconv.Quote(q.text) + ": no " + c.Category + " item with " + s.words(env),
+	return debusine.CollectionItem{}, debusine.Missing{What: "lookup " + strconv.Quote(q.text) + ": " + c.Category + " item with " + s.words(env),
 		Hint: "see what there is: debusine collection show " + c.Name + "@" + c.Category}
 }
 
