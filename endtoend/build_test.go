@@ -33,7 +33,7 @@ func mirror(t *testing.T) (address, codename string) {
 }
 
 // environment makes a build environment by the platform's own means, once.
-func environment(t *testing.T, c *client.Client) (codename string) {
+func (h *house) environment(t *testing.T, c *client.Client) (codename string) {
 	t.Helper()
 	address, codename := mirror(t)
 	for range c.Items(t.Context(), "System", "debian:environments", "debian", false) {
@@ -105,8 +105,8 @@ func importSource(t *testing.T, c *client.Client, path string) int64 {
 	return a.ID
 }
 
-// build starts the sbuild workflow and gives the root and its one child.
-func build(t *testing.T, c *client.Client, artifact int64, codename string) (root, child int64) {
+// startBuild starts the sbuild workflow and gives the root and its one child.
+func startBuild(t *testing.T, c *client.Client, artifact int64, codename string) (root, child int64) {
 	t.Helper()
 	w, err := c.StartWorkflow(t.Context(), api.WorkflowCreate{TaskName: "sbuild", Workspace: "System", TaskData: map[string]json.RawMessage{
 		"input": json.RawMessage(fmt.Sprintf(`{"source_artifact": %d}`, artifact)), "architectures": json.RawMessage(`["amd64"]`),
@@ -169,86 +169,110 @@ func processes(mark string) int {
 	return n
 }
 
+// Real builds, as many at once as make sense on two processors; then those in
+// whose middle something dies, which would take the others with it.
 func TestRealBuilds(t *testing.T) {
-	needs(t)
-	c := user(t)
-	m := join(t, "builder", "amd64", 1)
-	codename := environment(t, c)
+	h := ownHouse(t)
+	c := h.user(t)
+	y := yard{house: h, c: c, machine: h.join(t, "builder", "amd64", 2), codename: h.environment(t, c)}
+	t.Run("at once", func(t *testing.T) {
+		t.Run("a package is built, its log is in the collection, and Temporal's Web UI shows it", y.builds)
+		t.Run("a build that fails is a failure with its log, and not tried again", y.fails)
+		t.Run("an abort ends the whole tree and keeps the log", y.aborts)
+	})
+	t.Run("the server dies in the middle of a build, which ends all the same", y.losesItsServer)
+	t.Run("the worker is killed in the middle of a build, which is done again, once", y.losesItsWorker)
+}
 
-	t.Run("a package is built, its log is in the collection, and Temporal's Web UI shows it", func(t *testing.T) {
-		root, link := startByHand(t, source(t, c, "fine", "echo all is well"), codename)
-		child := onlyChild(t, c, root)
-		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
-			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
+// yard is where packages are built: an installation with a machine and an
+// environment.
+type yard struct {
+	house    *house
+	c        *client.Client
+	machine  *machine
+	codename string
+}
+
+func (y yard) builds(t *testing.T) {
+	t.Parallel()
+	root, link := y.house.startByHand(t, source(t, y.c, "fine", "echo all is well"), y.codename)
+	child := onlyChild(t, y.c, root)
+	if w := until(t, y.c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
+		t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
+	}
+	got := made(t, y.c, child)
+	if got["debian:package-build-log"] != 1 || got["debian:binary-package"] != 1 || got["debian:upload"] != 1 {
+		t.Errorf("made %v", got)
+	}
+	keptLog(t, y.c, child, "artifact")
+	y.house.webUIShows(t, root, link, y.codename)
+}
+
+func (y yard) fails(t *testing.T) {
+	t.Parallel()
+	root, child := startBuild(t, y.c, source(t, y.c, "broken", "echo 'Status: successful'; exit 3"), y.codename)
+	if w := until(t, y.c, root, 15*time.Minute, "ended", ended); w.Result != "failure" {
+		t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
+	}
+	w := until(t, y.c, child, time.Second, "ended", ended)
+	if got := made(t, y.c, child); got["debian:package-build-log"] != 1 || got["debian:upload"] != 0 || w.Attempt != 1 || w.Result != "failure" {
+		t.Errorf("made %v in %d attempts, result %q", got, w.Attempt, w.Result)
+	}
+	keptLog(t, y.c, child, "artifact")
+}
+
+func (y yard) aborts(t *testing.T) {
+	t.Parallel()
+	root, child := startBuild(t, y.c, source(t, y.c, "endless", "setsid sleep 86413 & echo sleeping now; sleep 86412"), y.codename)
+	inTheLog(t, y.c, child, "sleeping now")
+	if processes("sleep 8641") == 0 {
+		t.Error("the build's processes cannot be seen: the test would prove nothing")
+	}
+	if _, err := y.c.Abort(t.Context(), root); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for processes("sleep 8641") > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("processes of the build are left after 10 s")
 		}
-		got := made(t, c, child)
-		if got["debian:package-build-log"] != 1 || got["debian:binary-package"] != 1 || got["debian:upload"] != 1 {
-			t.Errorf("made %v", got)
-		}
-		keptLog(t, c, child, "artifact")
-		webUIShows(t, root, link, codename)
+		time.Sleep(100 * time.Millisecond)
+	}
+	w := until(t, y.c, child, 20*time.Second, "aborted with its log", func(w api.WorkRequest) bool {
+		return w.Status == "aborted" && made(t, y.c, w.ID)["debian:package-build-log"] == 1
 	})
-	t.Run("a build that fails is a failure with its log, and not tried again", func(t *testing.T) {
-		root, child := build(t, c, source(t, c, "broken", "echo 'Status: successful'; exit 3"), codename)
-		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "failure" {
-			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
-		}
-		w := until(t, c, child, time.Second, "ended", ended)
-		if got := made(t, c, child); got["debian:package-build-log"] != 1 || got["debian:upload"] != 0 || w.Attempt != 1 || w.Result != "failure" {
-			t.Errorf("made %v in %d attempts, result %q", got, w.Attempt, w.Result)
-		}
-		keptLog(t, c, child, "artifact")
-	})
-	t.Run("an abort ends the whole tree and keeps the log", func(t *testing.T) {
-		root, child := build(t, c, source(t, c, "endless", "setsid sleep 86413 & echo sleeping now; sleep 86412"), codename)
-		inTheLog(t, c, child, "sleeping now")
-		if processes("sleep 8641") == 0 {
-			t.Error("the build's processes cannot be seen: the test would prove nothing")
-		}
-		if _, err := c.Abort(t.Context(), root); err != nil {
-			t.Fatal(err)
-		}
-		deadline := time.Now().Add(10 * time.Second)
-		for processes("sleep 8641") > 0 {
-			if time.Now().After(deadline) {
-				t.Fatal("processes of the build are left after 10 s")
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		w := until(t, c, child, 20*time.Second, "aborted with its log", func(w api.WorkRequest) bool {
-			return w.Status == "aborted" && made(t, c, w.ID)["debian:package-build-log"] == 1
-		})
-		if w.Result != "" {
-			t.Errorf("result %q", w.Result)
-		}
-	})
-	t.Run("the server dies in the middle of a build, which ends all the same", func(t *testing.T) {
-		root, child := build(t, c, source(t, c, "steady", "echo half way; sleep 15; echo done"), codename)
-		inTheLog(t, c, child, "half way")
-		if err := house.Kill("server"); err != nil {
-			t.Fatal(err)
-		}
-		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
-			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
-		}
-		if w := until(t, c, child, time.Second, "ended", ended); w.Attempt != 1 {
-			t.Errorf("built in %d attempts", w.Attempt)
-		}
-	})
-	t.Run("the worker is killed in the middle of a build, which is done again, once", func(t *testing.T) {
-		root, child := build(t, c, source(t, c, "stubborn", "echo half way; sleep 14; echo done"), codename)
-		inTheLog(t, c, child, "half way")
-		m.kill()
-		time.Sleep(time.Second)
-		m.start(t, 1)
-		if w := until(t, c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
-			t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
-		}
-		got := made(t, c, child)
-		if w := until(t, c, child, time.Second, "ended", ended); w.Attempt != 2 || got["debian:upload"] != 1 || got["debian:binary-package"] != 1 {
-			t.Errorf("built in %d attempts, made %v", w.Attempt, got)
-		}
-	})
+	if w.Result != "" {
+		t.Errorf("result %q", w.Result)
+	}
+}
+
+func (y yard) losesItsServer(t *testing.T) {
+	root, child := startBuild(t, y.c, source(t, y.c, "steady", "echo half way; sleep 15; echo done"), y.codename)
+	inTheLog(t, y.c, child, "half way")
+	if err := y.house.Kill("server"); err != nil {
+		t.Fatal(err)
+	}
+	if w := until(t, y.c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
+		t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
+	}
+	if w := until(t, y.c, child, time.Second, "ended", ended); w.Attempt != 1 {
+		t.Errorf("built in %d attempts", w.Attempt)
+	}
+}
+
+func (y yard) losesItsWorker(t *testing.T) {
+	root, child := startBuild(t, y.c, source(t, y.c, "stubborn", "echo half way; sleep 14; echo done"), y.codename)
+	inTheLog(t, y.c, child, "half way")
+	y.machine.kill()
+	time.Sleep(time.Second)
+	y.machine.start(t, 2)
+	if w := until(t, y.c, root, 15*time.Minute, "ended", ended); w.Result != "success" {
+		t.Fatalf("ended with %q: %s", w.Result, w.OutputData)
+	}
+	got := made(t, y.c, child)
+	if w := until(t, y.c, child, time.Second, "ended", ended); w.Attempt != 2 || got["debian:upload"] != 1 || got["debian:binary-package"] != 1 {
+		t.Errorf("built in %d attempts, made %v", w.Attempt, got)
+	}
 }
 
 // keptLog says that the build log collection has an entry of the work request.

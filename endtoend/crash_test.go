@@ -13,31 +13,31 @@ import (
 // Each part is killed with -9 in each gap between two writes. Whatever was
 // acknowledged must end once, well, and with the attempts that the case allows.
 func TestKilledInEachGap(t *testing.T) {
-	needs(t)
-	c := user(t)
-	m := join(t, "gap", "amd64", 2)
-	spare := join(t, "spare", "amd64", 2)
+	h := ownHouse(t)
+	c := h.user(t)
+	m := h.join(t, "gap", "amd64", 2)
+	spare := h.join(t, "spare", "amd64", 2)
 	victims := map[string]func() int{
 		"the process itself": func() int { return 0 },
-		"PostgreSQL":         func() int { return pid(t, "postgresql") },
-		"Temporal":           func() int { return pid(t, "temporal") },
-		"the server":         func() int { return pid(t, "server") },
+		"PostgreSQL":         func() int { return h.pid(t, "postgresql") },
+		"Temporal":           func() int { return h.pid(t, "temporal") },
+		"the server":         func() int { return h.pid(t, "server") },
 		"the worker":         func() int { return m.cmd.Process.Pid },
 	}
 	for _, gap := range []string{crash.Committed, crash.Started, crash.Planned, crash.Begun, crash.Recorded} {
 		for _, victim := range []string{"the process itself", "PostgreSQL", "Temporal", "the server", "the worker"} {
 			t.Run(victim+" when "+gap, func(t *testing.T) {
-				arm(t, gap, victims[victim]())
+				h.arm(t, gap, victims[victim]())
 				id := askThrough(t, c, gap)
 				w := until(t, c, id, 100*time.Second, "ended", ended)
 				if w.Result != "success" {
 					t.Errorf("ended with result %q: %s", w.Result, w.OutputData)
 				}
-				if !fired(gap) {
+				if !h.fired(gap) {
 					t.Fatal("the gap was never reached")
 				}
-				onceOnly(t, c, id)
-				awaitAll(t)
+				h.onceOnly(t, c, id)
+				h.awaitAll(t)
 				revive(t, m)
 				revive(t, spare)
 			})
@@ -86,9 +86,9 @@ func newest(t *testing.T, c *client.Client) int64 {
 
 // onceOnly looks into the database: every work request of the tree ended, with
 // one attempt that completed each, and Temporal comes to know of it.
-func onceOnly(t *testing.T, c *client.Client, id int64) {
+func (h *house) onceOnly(t *testing.T, c *client.Client, id int64) {
 	t.Helper()
-	db := database(t)
+	db := h.database(t)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		var open, twice, untold int
@@ -109,10 +109,10 @@ func onceOnly(t *testing.T, c *client.Client, id int64) {
 }
 
 // awaitAll waits until every part of the installation answers again.
-func awaitAll(t *testing.T) {
+func (h *house) awaitAll(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"postgresql", "temporal", "ui", "server"} {
-		if err := house.Await(within(t, 60*time.Second), name); err != nil {
+		if err := h.Await(within(t, 60*time.Second), name); err != nil {
 			t.Fatal(err)
 		}
 	}

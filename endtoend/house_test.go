@@ -3,11 +3,14 @@ package endtoend
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,11 +20,21 @@ import (
 	"debusine/stack"
 )
 
-// house is the one installation of this test binary. Tests that break parts of
-// it put them back, and do not run in parallel.
-var house struct {
+// house is a whole installation. Tests that break parts of it have one of their
+// own; the others take turns in one that they share.
+type house struct {
 	*stack.Stack
-	dir, bin, crash string
+	dir, crash string
+}
+
+// built is the binary with live crash points, and the folder that all houses
+// stand in.
+var built struct{ dir, bin string }
+
+// shared is the house that no test breaks, for one test at a time.
+var shared struct {
+	sync.Mutex
+	*house
 }
 
 func TestMain(m *testing.M) {
@@ -32,47 +45,86 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if err := begin(); err != nil {
-		fmt.Fprintln(os.Stderr, "endtoend:", err)
-		os.Exit(1)
+	// The tests wait far more than they work: by default only as many run at once
+	// as there are processors.
+	flag.Set("test.parallel", "16")
+	code := m.Run()
+	if shared.house != nil {
+		shared.Stop(context.Background())
 	}
-	code := 0
-	if house.Stack != nil {
-		code = m.Run()
-		house.Stop(context.Background())
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
 	}
-	os.RemoveAll(house.dir)
 	os.Exit(code)
 }
 
-// begin builds the binary with live crash points and starts the installation;
-// in short mode nothing.
-func begin() (err error) {
-	for _, arg := range os.Args {
-		if arg == "-test.short=true" || strings.HasPrefix(arg, "-test.list") {
-			return nil
-		}
-	}
-	if house.dir, err = os.MkdirTemp("/var/tmp", "debusine-endtoend-"); err != nil {
+// build makes the binary once.
+var build = sync.OnceValue(func() (err error) {
+	if built.dir, err = os.MkdirTemp("/var/tmp", "debusine-endtoend-"); err != nil {
 		return err
 	}
-	if err := os.Chmod(house.dir, 0o755); err != nil {
+	if err := os.Chmod(built.dir, 0o755); err != nil {
 		return err
 	}
-	house.bin, house.crash = filepath.Join(house.dir, "debusine"), filepath.Join(house.dir, "crash")
-	if err := os.Mkdir(house.crash, 0o755); err != nil {
-		return err
-	}
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crash", "-o", house.bin, "debusine/cmd/debusine").CombinedOutput()
+	built.bin = filepath.Join(built.dir, "debusine")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crash", "-o", built.bin, "debusine/cmd/debusine").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building debusine: %w\n%s", err, out)
 	}
-	os.Setenv("DEBUSINE_CRASH_AT", house.crash)
-	house.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(house.dir, "state"), NoWorker: true, Program: house.bin})
-	return err
+	return nil
+})
+
+// start starts an installation without build machines.
+func start() (*house, error) {
+	if err := build(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(built.dir, "house-")
+	if err != nil {
+		return nil, err
+	}
+	h := &house{dir: dir, crash: filepath.Join(dir, "crash")}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.crash, 0o755)); err != nil {
+		return nil, err
+	}
+	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, Program: built.bin, Env: h.env()})
+	return h, err
 }
 
-// needs skips nothing: short runs have no tests of this kind at all.
+// env is what our programs have in their environment beyond the usual.
+func (h *house) env() []string { return []string{"DEBUSINE_CRASH_AT=" + h.crash} }
+
+// ownHouse is an installation that the test may break, beside those of others.
+func ownHouse(t *testing.T) *house {
+	t.Helper()
+	needs(t)
+	t.Parallel()
+	h, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Stop(context.Background()) })
+	return h
+}
+
+// sharedHouse is one that nobody breaks, until the test's end.
+func sharedHouse(t *testing.T) *house {
+	t.Helper()
+	needs(t)
+	t.Parallel()
+	shared.Lock()
+	t.Cleanup(shared.Unlock)
+	if shared.house == nil {
+		h, err := start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.house = h
+	}
+	return shared.house
+}
+
+// needs skips in short runs: they have no installation.
 func needs(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -81,9 +133,9 @@ func needs(t *testing.T) {
 }
 
 // admin runs `debusine admin` and gives the last word that it prints.
-func admin(t *testing.T, args ...string) string {
+func (h *house) admin(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(house.bin, append([]string{"admin", "--database", house.DSN()}, args...)...).CombinedOutput()
+	out, err := exec.Command(built.bin, append([]string{"admin", "--database", h.DSN()}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("debusine admin %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -95,15 +147,15 @@ func admin(t *testing.T, args ...string) string {
 }
 
 // user is a client with the token of the installation's first user.
-func user(t *testing.T) *client.Client {
+func (h *house) user(t *testing.T) *client.Client {
 	t.Helper()
-	raw, err := os.ReadFile(house.ClientConfig())
+	raw, err := os.ReadFile(h.ClientConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(raw)) {
 		if token, ok := strings.CutPrefix(line, "token = "); ok {
-			return client.New(client.Options{BaseURL: house.API() + "/api", Token: strings.TrimSpace(token), Patience: 60 * time.Second})
+			return client.New(client.Options{BaseURL: h.API() + "/api", Token: strings.TrimSpace(token), Patience: 60 * time.Second})
 		}
 	}
 	t.Fatal("no token in the client's configuration")
@@ -112,29 +164,30 @@ func user(t *testing.T) *client.Client {
 
 // machine is a build machine: a worker process of ours.
 type machine struct {
+	house                  *house
 	name, arch, log, token string
 	cmd                    *exec.Cmd
 }
 
 // join makes a worker that an administrator has enabled, and starts it. It is
 // ended with the test.
-func join(t *testing.T, name, arch string, concurrency int, classes ...string) *machine {
+func (h *house) join(t *testing.T, name, arch string, concurrency int, classes ...string) *machine {
 	t.Helper()
-	dir := filepath.Join(house.dir, "worker-"+name)
+	dir := filepath.Join(h.dir, "worker-"+name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{name: name, arch: arch, log: dir + ".log", token: dir + ".token"}
-	if err := os.WriteFile(m.token, []byte(admin(t, "worker", "create", name, "--enable", "--concurrency", fmt.Sprint(concurrency))), 0o600); err != nil {
+	m := &machine{house: h, name: name, arch: arch, log: dir + ".log", token: dir + ".token"}
+	if err := os.WriteFile(m.token, []byte(h.admin(t, "worker", "create", name, "--enable", "--concurrency", fmt.Sprint(concurrency))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, class := range classes {
-		admin(t, "worker", "edit-metadata", name, "--set", "provided_tags=worker:class:"+class)
+		h.admin(t, "worker", "edit-metadata", name, "--set", "provided_tags=worker:class:"+class)
 	}
 	m.start(t, concurrency)
 	t.Cleanup(func() {
 		m.kill()
-		admin(t, "worker", "disable", name)
+		h.admin(t, "worker", "disable", name)
 		if t.Failed() {
 			raw, _ := os.ReadFile(m.log)
 			t.Logf("log of worker %s:\n%s", name, tail(raw, 3000))
@@ -150,8 +203,9 @@ func (m *machine) start(t *testing.T, concurrency int) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	m.cmd = exec.Command(house.bin, "worker", "--api-url", house.API()+"/api", "--token-file", m.token, "--name", m.name, "--arch", m.arch,
-		"--state", filepath.Join(house.dir, "worker-"+m.name), "--concurrency", fmt.Sprint(concurrency))
+	m.cmd = exec.Command(built.bin, "worker", "--api-url", m.house.API()+"/api", "--token-file", m.token, "--name", m.name, "--arch", m.arch,
+		"--state", filepath.Join(m.house.dir, "worker-"+m.name), "--concurrency", fmt.Sprint(concurrency))
+	m.cmd.Env = append(os.Environ(), m.house.env()...)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := m.cmd.Start(); err != nil {
@@ -209,14 +263,14 @@ func running(w api.WorkRequest) bool { return w.Status == "running" }
 
 // arm makes the next process at the gap end the victim: another process, or
 // with 0 itself.
-func arm(t *testing.T, gap string, victim int) {
+func (h *house) arm(t *testing.T, gap string, victim int) {
 	t.Helper()
 	text := ""
 	if victim != 0 {
 		text = fmt.Sprint(victim)
 	}
 	// Written aside first: a half-written file would be obeyed.
-	path := filepath.Join(house.crash, gap)
+	path := filepath.Join(h.crash, gap)
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +281,7 @@ func arm(t *testing.T, gap string, victim int) {
 }
 
 // fired says that the gap was reached.
-func fired(gap string) bool {
-	_, err := os.Stat(filepath.Join(house.crash, gap))
+func (h *house) fired(gap string) bool {
+	_, err := os.Stat(filepath.Join(h.crash, gap))
 	return err != nil
 }

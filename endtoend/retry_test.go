@@ -12,8 +12,8 @@ import (
 // A workflow that was aborted is retried in place: its old run is cancelled in
 // Temporal, the new one plans what had not succeeded anew and comes to its end.
 func TestAnAbortedWorkflowIsRetried(t *testing.T) {
-	needs(t)
-	c := user(t)
+	h := sharedHouse(t)
+	c := h.user(t)
 	w, err := c.StartWorkflow(t.Context(), api.WorkflowCreate{TaskName: "noop", Workspace: "System",
 		TaskData: map[string]json.RawMessage{"children": json.RawMessage("2"), "build_architecture": json.RawMessage(`"sh4"`)}})
 	if err != nil {
@@ -35,7 +35,7 @@ func TestAnAbortedWorkflowIsRetried(t *testing.T) {
 		t.Fatalf("retried as %d: %v", again.ID, err)
 	}
 	until(t, c, w.ID, 30*time.Second, "planned anew", func(now api.WorkRequest) bool { return now.Status == "running" && children() == 2 })
-	join(t, "second-chance", "sh4", 1)
+	h.join(t, "second-chance", "sh4", 1)
 	if now := until(t, c, w.ID, 60*time.Second, "ended", ended); now.Result != "success" {
 		t.Errorf("ended with %q: %s", now.Result, now.OutputData)
 	}

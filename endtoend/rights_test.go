@@ -11,11 +11,11 @@ import (
 
 // Three machines: each gets what it may and nothing else.
 func TestEachMachineGetsWhatItMay(t *testing.T) {
-	needs(t)
-	c := user(t)
-	join(t, "plain64", "amd64", 2)
-	join(t, "plain32", "i386", 2)
-	join(t, "big64", "amd64", 2, "big")
+	h := sharedHouse(t)
+	c := h.user(t)
+	h.join(t, "plain64", "amd64", 2)
+	h.join(t, "plain32", "i386", 2)
+	h.join(t, "big64", "amd64", 2, "big")
 	var small, other, big []int64
 	for range 10 {
 		small = append(small, ask(t, c, "noop", `{"build_architecture": "amd64"}`))
@@ -38,15 +38,15 @@ func TestEachMachineGetsWhatItMay(t *testing.T) {
 
 // What no enabled machine can take says so, and why; when one comes it is done.
 func TestWhatNobodyCanTakeSaysSo(t *testing.T) {
-	needs(t)
-	c := user(t)
-	join(t, "usual", "amd64", 1)
+	h := sharedHouse(t)
+	c := h.user(t)
+	h.join(t, "usual", "amd64", 1)
 	id := ask(t, c, "noop", `{"build_architecture": "amd64", "class": "enormous"}`)
 	w := until(t, c, id, 15*time.Second, "waiting with a reason", func(w api.WorkRequest) bool { return len(w.MissingTags) > 0 })
 	if !slices.Contains(w.MissingTags, "worker:class:enormous") || !strings.Contains(w.WaitingReason, "enormous") {
 		t.Errorf("missing %v: %q", w.MissingTags, w.WaitingReason)
 	}
-	join(t, "giant", "amd64", 1, "enormous")
+	h.join(t, "giant", "amd64", 1, "enormous")
 	if w := until(t, c, id, 30*time.Second, "ended", ended); w.WorkerName != "giant" {
 		t.Errorf("done by %q", w.WorkerName)
 	}
@@ -55,27 +55,27 @@ func TestWhatNobodyCanTakeSaysSo(t *testing.T) {
 // A machine that nobody has enabled gets nothing; one that is disabled gets
 // nothing more.
 func TestAMachineMustBeEnabled(t *testing.T) {
-	needs(t)
-	c := user(t)
-	m := join(t, "trusted", "hppa", 1)
+	h := sharedHouse(t)
+	c := h.user(t)
+	m := h.join(t, "trusted", "hppa", 1)
 	first := ask(t, c, "noop", `{"build_architecture": "hppa"}`)
 	until(t, c, first, 30*time.Second, "ended", ended)
-	admin(t, "worker", "disable", m.name)
+	h.admin(t, "worker", "disable", m.name)
 	second := ask(t, c, "noop", `{"build_architecture": "hppa"}`)
 	time.Sleep(3 * time.Second)
 	if w, err := c.WorkRequest(t.Context(), second); err != nil || w.Status != "pending" {
 		t.Errorf("a disabled machine was given work: %s %v", w.Status, err)
 	}
-	admin(t, "worker", "enable", m.name)
+	h.admin(t, "worker", "enable", m.name)
 	until(t, c, second, 60*time.Second, "ended", ended)
 }
 
 // Stopping a worker gives its work back, which is no loss; draining one lets it
 // finish.
 func TestAWorkerStopsGracefully(t *testing.T) {
-	needs(t)
-	c := user(t)
-	m := join(t, "leaving", "alpha", 1)
+	h := sharedHouse(t)
+	c := h.user(t)
+	m := h.join(t, "leaving", "alpha", 1)
 	id := ask(t, c, "sleep", `{"seconds": 6, "build_architecture": "alpha"}`)
 	until(t, c, id, 30*time.Second, "running", running)
 	m.signal(t, "TERM")
@@ -87,7 +87,7 @@ func TestAWorkerStopsGracefully(t *testing.T) {
 		t.Errorf("ended with %q in attempt %d", w.Result, w.Attempt)
 	}
 	var losses int
-	if err := database(t).QueryRow(t.Context(), `SELECT losses FROM work_requests WHERE id = $1`, id).Scan(&losses); err != nil || losses != 0 {
+	if err := h.database(t).QueryRow(t.Context(), `SELECT losses FROM work_requests WHERE id = $1`, id).Scan(&losses); err != nil || losses != 0 {
 		t.Errorf("%d losses are counted (%v)", losses, err)
 	}
 	deadline := time.Now().Add(20 * time.Second)

@@ -14,9 +14,9 @@ import (
 	"debusine/client"
 )
 
-func pid(t *testing.T, part string) int {
+func (h *house) pid(t *testing.T, part string) int {
 	t.Helper()
-	n, err := house.Pid(part)
+	n, err := h.Pid(part)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,12 +25,12 @@ func pid(t *testing.T, part string) int {
 
 // database is a look behind the API, closed with the test. It is opened anew
 // each time: the tests kill PostgreSQL.
-func database(t *testing.T) *again {
+func (h *house) database(t *testing.T) *again {
 	t.Helper()
-	return &again{t}
+	return &again{h}
 }
 
-type again struct{ *testing.T }
+type again struct{ house *house }
 
 type row struct{ scan func(into ...any) error }
 
@@ -39,7 +39,7 @@ func (r row) Scan(into ...any) error { return r.scan(into...) }
 // QueryRow asks over a connection of its own.
 func (a *again) QueryRow(ctx context.Context, sql string, args ...any) row {
 	return row{func(into ...any) error {
-		conn, err := pgx.Connect(ctx, house.DSN())
+		conn, err := pgx.Connect(ctx, a.house.DSN())
 		if err != nil {
 			return err
 		}

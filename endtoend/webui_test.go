@@ -21,11 +21,11 @@ import (
 
 // startByHand starts a build as a person does, with the command line, and gives
 // the workflow and the address that the command prints.
-func startByHand(t *testing.T, artifact int64, codename string) (root int64, link string) {
+func (h *house) startByHand(t *testing.T, artifact int64, codename string) (root int64, link string) {
 	t.Helper()
-	cmd := exec.Command(house.bin, "workflow", "start", "--no-template", "sbuild", "--set", fmt.Sprintf("input.source_artifact=%d", artifact),
+	cmd := exec.Command(built.bin, "workflow", "start", "--no-template", "sbuild", "--set", fmt.Sprintf("input.source_artifact=%d", artifact),
 		"--set", "architectures=[amd64]", "--set", "target_distribution=debian:"+codename)
-	cmd.Env = append(os.Environ(), "DEBUSINE_CONFIG_FILE="+house.ClientConfig())
+	cmd.Env = append(os.Environ(), "DEBUSINE_CONFIG_FILE="+h.ClientConfig())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("debusine workflow start: %v\n%s", err, out)
@@ -41,11 +41,11 @@ func startByHand(t *testing.T, artifact int64, codename string) (root int64, lin
 // webUIShows opens in a browser the link of a build of the package "fine" that
 // has ended, and the tab of its search attributes. What the Web UI shows in frames,
 // which the text of a page lacks, is asked for as the Web UI asks.
-func webUIShows(t *testing.T, root int64, link, codename string) {
+func (h *house) webUIShows(t *testing.T, root int64, link, codename string) {
 	t.Helper()
 	browse(t, link, fmt.Sprintf("/%d/sbuild/fine_1.0", root), `"amd64"`, "sbuild", `"result": "success"`)
 	browse(t, link+"/search-attributes", "Source", "fine", "Version", "1.0", "Suite", codename, "Architecture", "amd64", "Result", "success", "Workspace", "System")
-	details := currentDetails(t, link)
+	details := h.currentDetails(t, link)
 	for _, text := range []string{"Building fine 1.0 for debian:" + codename, "1 of 1 ended", "Build fine_1.0 on amd64: **success**", "Result: **success**"} {
 		if !strings.Contains(details, text) {
 			t.Errorf("%q is not in the details:\n%s", text, details)
@@ -54,7 +54,7 @@ func webUIShows(t *testing.T, root int64, link, codename string) {
 }
 
 // currentDetails asks a workflow how it stands, by the ids in its link.
-func currentDetails(t *testing.T, link string) string {
+func (h *house) currentDetails(t *testing.T, link string) string {
 	t.Helper()
 	words := strings.Split(link, "/")
 	id, err := url.PathUnescape(words[len(words)-2])
@@ -62,7 +62,7 @@ func currentDetails(t *testing.T, link string) string {
 		t.Fatal(err)
 	}
 	ctx := within(t, time.Minute)
-	c, err := house.Client(ctx, stack.Namespace)
+	c, err := h.Client(ctx, stack.Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
