@@ -148,6 +148,9 @@ func (s *Server) listArtifacts(c *call) error {
 		return err
 	}
 	list, err := s.db.Artifacts(c.ctx(), c.user(), f, p.size+1)
+	if err == nil && len(list) == 0 {
+		err = s.checkScope(c)
+	}
 	if err != nil {
 		return err
 	}

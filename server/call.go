@@ -72,6 +72,14 @@ func (c *call) scope() string {
 	return "debusine"
 }
 
+// checkScope refuses a list of what is in a scope that does not exist.
+func (s *Server) checkScope(c *call) error {
+	if name := c.Request().Header.Get("X-Debusine-Scope"); name != "" {
+		return s.db.CheckScope(c.ctx(), name)
+	}
+	return nil
+}
+
 // number reads a path parameter that counts things: no number, no such thing.
 func (c *call) number(name, what string) (int64, error) {
 	n, err := strconv.ParseInt(c.Param(name), 10, 64)

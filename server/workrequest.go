@@ -163,6 +163,9 @@ func (s *Server) listWorkRequests(c *call) error {
 	}
 	f.Before = p.before
 	list, err := s.db.WorkRequests(c.ctx(), c.user(), f, p.size+1)
+	if err == nil && len(list) == 0 {
+		err = s.checkScope(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -145,6 +145,13 @@ func (db *DB) Scopes(ctx context.Context) ([]debusine.Scope, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[debusine.Scope])
 }
 
+// CheckScope is a fault when there is no scope of that name.
+func (db *DB) CheckScope(ctx context.Context, name string) error {
+	var id int64
+	err := db.pool.QueryRow(ctx, `SELECT id FROM scopes WHERE name = $1`, name).Scan(&id)
+	return debusine.WithHint(fault(err, fmt.Sprintf("scope %.80q", name)), "the client's configuration, or --scope, names it")
+}
+
 // CreateWorkspace makes a workspace with its singleton collections.
 func (db *DB) CreateWorkspace(ctx context.Context, scope, name string, public bool) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
