@@ -71,7 +71,7 @@ check: $(CHECKERS) ## formatting, vet, staticcheck, workflowcheck, layers, repla
 
 test: test-deps build check ## set everything up, then pass all tests, those on real parts too
 	@echo "all tests, on real parts"
-	@go test -count=1 -timeout 25m -json ./... 2>&1 | bin/tally
+	@go test -count=1 -timeout 40m -json ./... 2>&1 | bin/tally
 
 test-interop: deps build ## drive the Debusine client that Debian packages against this server (root; minutes)
 	@scripts/interop
