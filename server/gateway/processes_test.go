@@ -82,53 +82,76 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// Two server processes with certificates share the queues; two machines, each
-// real, are joined to one each. One server is killed in the middle and comes
-// again: nothing is lost, and nothing is done twice.
-func TestTwoServersShareTheQueuesAndOneIsKilled(t *testing.T) {
-	s := newSite(t)
-	s.stop() // the processes are the gateways
+// servers are two processes of `debusine server` on the site's database, each with a
+// machine of its own that joins it through TLS.
+type servers struct {
+	*site
+	t                       *testing.T
+	dir, program, cert, key string
+	sides                   [2]side
+}
+
+type side struct {
+	api, gateway   string
+	server, worker *process
+}
+
+func newServers(t *testing.T, s *site) *servers {
+	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "debusine-processes-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
-	program := filepath.Join(dir, "debusine")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "debusine/cmd/debusine").CombinedOutput(); err != nil {
+	p := &servers{site: s, t: t, dir: dir, program: filepath.Join(dir, "debusine")}
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", p.program, "debusine/cmd/debusine").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cert, key := certificate(t, dir)
-	ca, clientCert, clientKey := infrastructure.TemporalFiles()
-	type site struct {
-		api, gateway   string
-		server, worker *process
-	}
-	var sides [2]site
-	serve := func(i int) {
-		side := &sides[i]
-		side.server = launch(t, fmt.Sprintf("%s/server%d.log", dir, i), nil, program, "server", "--database", s.db.Pool().Config().ConnString(),
-			"--temporal", infrastructure.TemporalAddress(), "--temporal-namespace", stack.Namespace, "--temporal-tls-ca", ca, "--temporal-tls-cert", clientCert,
-			"--temporal-tls-key", clientKey, "--files", dir+"/files", "--listen", side.api, "--gateway-listen", side.gateway, "--tls-cert", cert, "--tls-key", key)
-	}
-	for i := range sides {
-		sides[i].api, sides[i].gateway = freePort(t), freePort(t)
-		serve(i)
-		name := fmt.Sprintf("machine%d", i)
-		id, secret := s.machine(name, 1)
-		s.exec(`UPDATE workers SET static_metadata = $2 WHERE id = $1`, id, map[string]any{"provided_tags": []string{"worker:class:" + s.class("x")}})
-		must(t, os.WriteFile(filepath.Join(dir, name+".token"), []byte(secret), 0o600))
-		must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
-		sides[i].worker = launch(t, fmt.Sprintf("%s/%s.log", dir, name), []string{"SSL_CERT_FILE=" + cert, "SSL_CERT_DIR=" + dir}, program, "worker",
-			"--api-url", "https://"+sides[i].api+"/api", "--token-file", filepath.Join(dir, name+".token"), "--name", name, "--arch", "amd64",
-			"--state", filepath.Join(dir, name))
+	p.cert, p.key = certificate(t, dir)
+	for i := range p.sides {
+		p.sides[i].api, p.sides[i].gateway = freePort(t), freePort(t)
+		p.serve(i)
+		p.join(i)
 	}
 	t.Cleanup(func() {
-		for i, side := range sides {
+		for i, side := range p.sides {
 			if raw, _ := os.ReadFile(side.server.log); t.Failed() {
 				other, _ := os.ReadFile(side.worker.log)
 				t.Logf("server %d:\n%.6000s\nmachine:\n%.4000s", i, raw, other)
 			}
 		}
 	})
+	return p
+}
+
+// serve starts server i, again after it was killed.
+func (p *servers) serve(i int) {
+	side := &p.sides[i]
+	ca, cert, key := infrastructure.TemporalFiles()
+	side.server = launch(p.t, fmt.Sprintf("%s/server%d.log", p.dir, i), nil, p.program, "server", "--database", p.db.Pool().Config().ConnString(),
+		"--temporal", infrastructure.TemporalAddress(), "--temporal-namespace", stack.Namespace, "--temporal-tls-ca", ca, "--temporal-tls-cert", cert,
+		"--temporal-tls-key", key, "--files", p.dir+"/files", "--listen", side.api, "--gateway-listen", side.gateway, "--tls-cert", p.cert, "--tls-key", p.key)
+}
+
+// join starts the machine of server i.
+func (p *servers) join(i int) {
+	name := fmt.Sprintf("machine%d", i)
+	id, secret := p.machine(name, 1)
+	p.exec(`UPDATE workers SET static_metadata = $2 WHERE id = $1`, id, map[string]any{"provided_tags": []string{"worker:class:" + p.class("x")}})
+	must(p.t, os.WriteFile(filepath.Join(p.dir, name+".token"), []byte(secret), 0o600))
+	must(p.t, os.Mkdir(filepath.Join(p.dir, name), 0o755))
+	p.sides[i].worker = launch(p.t, fmt.Sprintf("%s/%s.log", p.dir, name), []string{"SSL_CERT_FILE=" + p.cert, "SSL_CERT_DIR=" + p.dir}, p.program, "worker",
+		"--api-url", "https://"+p.sides[i].api+"/api", "--token-file", filepath.Join(p.dir, name+".token"), "--name", name, "--arch", "amd64",
+		"--state", filepath.Join(p.dir, name))
+}
+
+// Two server processes with certificates share the queues; two machines, each
+// real, are joined to one each. One server is killed in the middle and comes
+// again: nothing is lost, and nothing is done twice.
+func TestTwoServersShareTheQueuesAndOneIsKilled(t *testing.T) {
+	s := newSite(t)
+	s.stop() // the processes are the gateways
+	p := newServers(t, s)
+	sides := &p.sides
 	for i := range sides {
 		within(t, 60*time.Second, "the machine joins through TLS", func() bool { return sides[i].worker.said("msg=joined") })
 	}
@@ -144,7 +167,7 @@ func TestTwoServersShareTheQueuesAndOneIsKilled(t *testing.T) {
 	sides[1].server.end(syscall.SIGKILL)
 	before := done()
 	within(t, 60*time.Second, "the other goes on", func() bool { return done() > before+2 })
-	serve(1)
+	p.serve(1)
 	within(t, 120*time.Second, "all is done", func() bool { return done() == many })
 	if n := s.count(`SELECT count(*) FROM work_requests WHERE result <> 'success'`); n != 0 {
 		t.Errorf("%d did not succeed", n)
