@@ -266,8 +266,15 @@ func (p *part) finish(life *process) {
 		syscall.Kill(-life.cmd.Process.Pid, syscall.SIGKILL)
 		<-life.done
 	}
-	for _, pid := range life.id.orphans(p.folder) {
-		syscall.Kill(pid, syscall.SIGKILL)
+	// What was signalled has not ended yet: it may still hold a port or a file.
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		left := life.id.orphans(p.folder)
+		if len(left) == 0 {
+			return
+		}
+		for _, pid := range left {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 
