@@ -18,16 +18,18 @@ deps: ## install what building and running need (apt; names it first, starts no 
 	@scripts/deps
 
 # What only the tests need beyond.
-TEST_PACKAGES := chromium docker-compose python3-debian python3-prometheus-client
+TEST_PACKAGES := softhsm2 opensc sq sqv sbsigntool gpgv chromium docker-compose python3-debian python3-prometheus-client
 test-deps:
 	@scripts/deps $(TEST_PACKAGES)
 
 build: ours $(TEMPORAL) ## build bin/debusine and Temporal's programs (minutes the first time, then seconds)
 
+# Keys in hardware are reached through C libraries (PKCS#11), so this takes gcc;
+# names and users are still looked up without C.
 ours:
 	@echo "building bin/debusine"
 	@mkdir -p bin
-	@$(GO_BUILD) -o bin/debusine ./cmd/debusine
+	@$(subst CGO_ENABLED=0,CGO_ENABLED=1,$(GO_BUILD)) -tags netgo,osusergo -o bin/debusine ./cmd/debusine
 
 bin/temporal-server: package := go.temporal.io/server/cmd/server
 bin/temporal-sql-tool: package := go.temporal.io/server/cmd/tools/sql

@@ -29,7 +29,7 @@ func layers() map[string][]string {
 		"taskconfig": append(slices.Clone(row3), "task"),
 		"schema":     row3,
 		"files":      row3,
-		"sign":       row3,
+		"sign":       append(slices.Clone(row3), "schema"), // the keys' own database
 		"executor":   row3,
 		"archive":    row3,
 		"client":     {"api", "debian", ""},

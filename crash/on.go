@@ -19,6 +19,8 @@ const (
 	Planned   = "planned"   // children are rows, the workflow does not know
 	Begun     = "begun"     // the worker may run it and has not
 	Recorded  = "recorded"  // the outcome is a row, Temporal does not know
+	Intended  = "intended"  // the audit says that a signature will be, it is not made
+	Signed    = "signed"    // it is made, the audit does not know
 )
 
 // Point kills when the folder of DEBUSINE_CRASH_AT has a file of that name: the

@@ -11,17 +11,24 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"debusine"
 	"debusine/api"
 	"debusine/files"
+	"debusine/sign"
 	"debusine/store"
 	"debusine/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == sign.ChildCommand {
+		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
+	}
+	storetest.Main(m)
+}
 
 // world is a server over a real database and a real file store, without an
 // engine behind it, and the people in it.

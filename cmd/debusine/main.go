@@ -7,10 +7,14 @@ import (
 
 	"debusine/cli"
 	"debusine/server"
+	"debusine/sign"
 	"debusine/stack"
 	"debusine/worker"
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == sign.ChildCommand {
+		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
+	}
 	os.Exit(cli.Run(os.Args, stack.Command(), stack.DeploymentCommand(), server.Command(), worker.Command(), server.AdminCommand()))
 }

@@ -61,8 +61,20 @@ func Open(t testing.TB) *store.DB {
 	return db
 }
 
-// DSN makes a fresh database and gives its address.
+// DSN makes a fresh database with the server's schema and gives its address.
 func DSN(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, "seeded")
+}
+
+// EmptyDSN makes a database without a schema and gives its address: for the
+// signing worker, whose database is its own.
+func EmptyDSN(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, "template0")
+}
+
+func newDatabase(t testing.TB, template string) string {
 	t.Helper()
 	once.Do(func() { shared, failed = start() })
 	if failed != nil {
@@ -74,7 +86,7 @@ func DSN(t testing.TB) string {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+name+" TEMPLATE seeded STRATEGY FILE_COPY"); err != nil {
+	if _, err := conn.Exec(context.Background(), "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY FILE_COPY"); err != nil {
 		t.Fatal(err)
 	}
 	return shared.dsn(name)
