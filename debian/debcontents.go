@@ -41,7 +41,25 @@ func ListDeb(r io.ReaderAt, size, limit int64) iter.Seq2[DebEntry, error] {
 	}
 }
 
+// errEnough ends a walk whose caller has seen what it wanted.
+var errEnough = errors.New("enough")
+
 func listDeb(r io.ReaderAt, size, limit int64, yield func(DebEntry) bool) error {
+	err := WalkDeb(r, size, limit, func(e DebEntry, _ io.Reader) error {
+		if !yield(e) {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// WalkDeb is ListDeb with the contents: visit may read those of a plain file,
+// until it returns. Its error ends the walk and is returned.
+func WalkDeb(r io.ReaderAt, size, limit int64, visit func(e DebEntry, content io.Reader) error) error {
 	parts, err := findParts(r, size)
 	if err != nil {
 		return err
@@ -66,10 +84,21 @@ func listDeb(r io.ReaderAt, size, limit int64, yield func(DebEntry) bool) error 
 		if err != nil {
 			return err
 		}
-		if !yield(e) {
-			return nil
+		if err := visit(e, tarContent{archive}); err != nil {
+			return err
 		}
 	}
+}
+
+// tarContent gives what a tar file holds with errors that tell bad data.
+type tarContent struct{ r io.Reader }
+
+func (t tarContent) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = unpackError(err)
+	}
+	return n, err
 }
 
 func debEntry(h *tar.Header) (DebEntry, error) {

@@ -106,7 +106,46 @@ func (r reader) need(ctx context.Context, n task.Need) ([]debusine.Artifact, err
 		}
 		artifacts = append(artifacts, a)
 	}
+	for _, f := range n.Follow {
+		var err error
+		if artifacts, err = r.follow(ctx, artifacts, f); err != nil {
+			return nil, err
+		}
+	}
 	return artifacts, nil
+}
+
+// follow replaces the artifacts of one category by those that they are related
+// to, each once.
+func (r reader) follow(ctx context.Context, artifacts []debusine.Artifact, f task.Follow) (all []debusine.Artifact, err error) {
+	add := func(a debusine.Artifact) {
+		if !slices.ContainsFunc(all, func(b debusine.Artifact) bool { return a.ID == b.ID }) {
+			all = append(all, a)
+		}
+	}
+	for _, a := range artifacts {
+		if a.Category != f.From {
+			add(a)
+			continue
+		}
+		rows, err := r.q.Query(ctx, `SELECT t.id FROM artifact_relations l JOIN artifacts t ON t.id = l.target_id
+			 WHERE l.artifact_id = $1 AND l.type = $2 AND t.category = $3 ORDER BY t.id`, a.ID, f.Relation, f.To)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			related, err := r.Artifact(ctx, id)
+			if err != nil {
+				return nil, fmt.Errorf("what artifact %d %s: %w", a.ID, f.Relation, err)
+			}
+			add(related)
+		}
+	}
+	return all, nil
 }
 
 func (r reader) one(ctx context.Context, l debusine.Lookup, n task.Need) (debusine.Artifact, error) {

@@ -36,7 +36,12 @@ type Need struct {
 	Categories      []string          // accepted artifact categories
 	DefaultCategory string            // of the collection, in the lookup's text
 	Environment     *Environment      // filters of an environment lookup
+	Follow          []Follow          // in this order, after the categories were asked about
 }
+
+// Follow replaces artifacts that a lookup came to by those they are related to:
+// each of category From by all of category To that it has the relation to.
+type Follow struct{ From, Relation, To string }
 
 // Environment are the filters that a task adds to its environment's lookup.
 type Environment struct{ Architecture, Format, Backend, Task string }
@@ -63,10 +68,12 @@ type Definition struct {
 
 // workerTasks is the catalogue of what build machines can do.
 var workerTasks = map[string]Definition{
-	"noop":       {"noop", "does nothing, as told", 10 * time.Minute, parser[NoopData]()},
-	"sleep":      {"sleep", "waits for some seconds", 24 * time.Hour, parser[SleepData]()},
-	"mmdebstrap": {"mmdebstrap", "makes a build environment (debian:system-tarball)", 2 * time.Hour, parser[MmdebstrapData]()},
-	"sbuild":     {"sbuild", "builds a source package for one architecture", 12 * time.Hour, parser[SbuildData]()},
+	"noop":                 {"noop", "does nothing, as told", 10 * time.Minute, parser[NoopData]()},
+	"sleep":                {"sleep", "waits for some seconds", 24 * time.Hour, parser[SleepData]()},
+	"mmdebstrap":           {"mmdebstrap", "makes a build environment (debian:system-tarball)", 2 * time.Hour, parser[MmdebstrapData]()},
+	"sbuild":               {"sbuild", "builds a source package for one architecture", 12 * time.Hour, parser[SbuildData]()},
+	"extractforsigning":    {"extractforsigning", "takes the files that want a signature out of binary packages", time.Hour, parser[ExtractForSigningData]()},
+	"assemblesignedsource": {"assemblesignedsource", "makes a source package of a signing template and signatures", time.Hour, parser[AssembleSignedSourceData]()},
 }
 
 // WorkerTask gives the definition of a worker task by name; "-" may stand for "_".

@@ -57,7 +57,7 @@ func parseFault(t *testing.T, name, raw string) error {
 }
 
 func TestTheCatalogueKnowsItsTasks(t *testing.T) {
-	if want := []string{"mmdebstrap", "noop", "sbuild", "sleep"}; !slices.Equal(WorkerTasks(), want) {
+	if want := []string{"assemblesignedsource", "extractforsigning", "mmdebstrap", "noop", "sbuild", "sleep"}; !slices.Equal(WorkerTasks(), want) {
 		t.Errorf("the tasks are %q", WorkerTasks())
 	}
 	for _, name := range WorkerTasks() {
@@ -84,7 +84,7 @@ func TestAnUnknownTaskIsAnsweredWithTheKnownOnes(t *testing.T) {
 	for _, name := range []string{"", "sbild", "sbuild\x00", "\x1b[2J", strings.Repeat("x", 1<<20)} {
 		_, err := WorkerTask(name)
 		refused(t, "a task", err, "is unknown")
-		if invalid, _ := asInvalid(err); invalid.Hint != "known: mmdebstrap, noop, sbuild, sleep" {
+		if invalid, _ := asInvalid(err); invalid.Hint != "known: "+strings.Join(WorkerTasks(), ", ") {
 			t.Errorf("the hint is %q", invalid.Hint)
 		}
 	}

@@ -154,6 +154,8 @@ func impliedBy(name string) []string {
 	switch name {
 	case "sbuild", "mmdebstrap":
 		tags = append(tags, "worker:cap:"+name)
+	case "extractforsigning", "assemblesignedsource":
+		tags = append(tags, "worker:cap:sbuild") // which brings dpkg-dev
 	}
 	return tags
 }

@@ -119,7 +119,7 @@ func TestAnAdministratorSaysWhichTasksAMachineRuns(t *testing.T) {
 	} {
 		provided, _, _ := WorkerTags(reports, c.static)
 		var may []string
-		for _, does := range WorkerTasks() {
+		for _, does := range []string{"mmdebstrap", "noop", "sbuild", "sleep"} {
 			required := QueueRequired([]string{"worker:build-arch:amd64", versionTag(does)})
 			if missing, _ := Entitled(provided, nil, required, nil); len(missing) == 0 {
 				may = append(may, does)

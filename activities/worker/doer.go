@@ -129,6 +129,10 @@ func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) 
 		return d.inFolder(ctx, job, server, &mmdebstrap{data: data})
 	case *task.SbuildData:
 		return d.inFolder(ctx, job, server, &sbuild{data: data})
+	case *task.ExtractForSigningData:
+		return d.inFolder(ctx, job, server, &extractForSigning{})
+	case *task.AssembleSignedSourceData:
+		return d.inFolder(ctx, job, server, &assembleSignedSource{})
 	}
 	return Outcome{}, UnknownTask{job.Task}
 }

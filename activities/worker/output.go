@@ -33,10 +33,28 @@ const (
 	maxBytes = 64 << 30
 )
 
-// takeBuilt moves what a build left out of its reach, then looks at it: the
+// takeBuilt is takeUpload of a build for an architecture.
+func (a *attempt) takeBuilt(from, arch string) (*built, error) {
+	b, err := a.takeUpload(from)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range b.changes.Files {
+		if isPackageOf(file.Name, arch) {
+			b.debs = append(b.debs, file.Name)
+		}
+	}
+	slices.Sort(b.debs)
+	if len(b.debs) == 0 {
+		return nil, unusablef("the build left no package for %s", arch)
+	}
+	return b, nil
+}
+
+// takeUpload moves what a build left out of its reach, then looks at it: the
 // .changes and what it lists, plain files of the build user with the sizes and
 // checksums that it gives. Whatever else there is stays behind.
-func (a *attempt) takeBuilt(from, arch string) (*built, error) {
+func (a *attempt) takeUpload(from string) (*built, error) {
 	b := &built{dir: filepath.Join(a.folder.Path, "built")}
 	if err := os.Mkdir(b.dir, 0o755); err != nil {
 		return nil, err
@@ -62,19 +80,7 @@ func (a *attempt) takeBuilt(from, arch string) (*built, error) {
 	if err := b.readChanges(); err != nil {
 		return nil, err
 	}
-	if err := a.takeListed(from, b); err != nil {
-		return nil, err
-	}
-	for _, file := range b.changes.Files {
-		if isPackageOf(file.Name, arch) {
-			b.debs = append(b.debs, file.Name)
-		}
-	}
-	slices.Sort(b.debs)
-	if len(b.debs) == 0 {
-		return nil, unusablef("the build left no package for %s", arch)
-	}
-	return b, nil
+	return b, a.takeListed(from, b)
 }
 
 // listFlat names what is in a folder that a build could write in. The folder
