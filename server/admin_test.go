@@ -107,7 +107,7 @@ func TestAdministratorsManageMachinesFromTheCommandLine(t *testing.T) {
 		{"worker edit-metadata big", "site: attic"},
 		{"worker edit-metadata big --set tasks_denylist=mmdebstrap,sleep", ""},
 		{"worker edit-metadata big", "tasks_denylist:\n    - mmdebstrap\n    - sleep"},
-		{"worker edit-metadata big --set tasks_allowlist=sbild", "!hint: known: mmdebstrap"},
+		{"worker edit-metadata big --set tasks_allowlist=sbild", "!hint: known: assemblesignedsource"},
 		{"worker manage big", "!hint: --concurrency N"},
 		{"worker manage big --concurrency 4", "big takes 4 work requests at once"},
 		{"worker manage big --concurrency 0", "!not acceptable"},

@@ -62,7 +62,7 @@ func TestBadDataLeaveNoTrace(t *testing.T) {
 		"two values":                  {"noop", `{} {}`, "more than one"},
 		"an artifact that is not":     {"sbuild", `{"input": {"source_artifact": 99}, "environment": "debian/match:codename=sid", "build_architecture": "amd64"}`, "artifact 99 not found"},
 		"a collection that is not":    {"sbuild", `{"input": {"source_artifact": "x@debian:suite/y"}, "environment": 1, "build_architecture": "amd64"}`, "not found"},
-		"a backend that is not there": {"sbuild", `{"input": {"source_artifact": 1}, "environment": 1, "build_architecture": "amd64", "backend": "schroot"}`, "schroot"},
+		"a backend that is not there": {"sbuild", `{"input": {"source_artifact": 1}, "environment": 1, "build_architecture": "amd64", "backend": "docker"}`, "docker"},
 		"a negative number":           {"sbuild", `{"input": {"source_artifact": -1}, "environment": 1, "build_architecture": "amd64"}`, "-1"},
 		"an option for a package":     {"mmdebstrap", `{"bootstrap_options": {"architecture": "amd64", "extra_packages": ["--hook=x"]}, "bootstrap_repositories": [{"mirror": "http://m/", "suite": "sid"}]}`, "--hook"},
 		"a keyring outside":           {"mmdebstrap", `{"bootstrap_options": {"architecture": "amd64"}, "bootstrap_repositories": [{"mirror": "http://m/", "suite": "sid", "keyring": {"url": "file:///etc/shadow"}}]}`, "outside"},

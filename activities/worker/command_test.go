@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"debusine/task"
 )
@@ -36,16 +37,63 @@ func TestSbuildCommandLine(t *testing.T) {
 			for _, word := range append(test.want, "--purge-deps=never", "--no-run-lintian", "--dist=trixie", "--chroot-mode=unshare",
 				"--chroot=/cache/3.tar.zst", "--chroot-setup-commands=rm -f /etc/resolv.conf", "--bd-uninstallable-explainer=dose3",
 				"--extra-package=/extra/a.deb",
-				`--chroot-setup-commands=echo 'Acquire::http::Proxy "http://proxy.example:3128/x";' > /etc/apt/apt.conf.d/99debusine-proxy`) {
+				"--chroot-setup-commands="+writeInside("/etc/apt/apt.conf.d/99debusine-proxy", `Acquire::http::Proxy "http://proxy.example:3128/x";`+"\n")) {
 				if !slices.Contains(c.Argv, word) {
 					t.Errorf("%s is missing in %q", word, c.Argv)
 				}
 			}
-			if c.Argv[len(c.Argv)-1] != "/in/hello.dsc" || s.logArchitecture() != test.log {
-				t.Errorf("%q, log of %s", c.Argv, s.logArchitecture())
+			if c.Argv[len(c.Argv)-1] != "/in/hello.dsc" || s.data.LogArchitecture() != test.log {
+				t.Errorf("%q, log of %s", c.Argv, s.data.LogArchitecture())
 			}
 			if rc, err := os.ReadFile(c.Env["SBUILD_CONFIG"]); err != nil || !strings.Contains(string(rc), "TMPDIR") {
 				t.Errorf("configuration %s, %v", rc, err)
+			}
+		})
+	}
+}
+
+func TestSbuildOptions(t *testing.T) {
+	key := "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDME\n-----END PGP PUBLIC KEY BLOCK-----"
+	repository := task.ExtraRepository{URL: "https://repo.example/$(id)", Suite: "x", Components: []string{"main"}, SigningKey: key}
+	tests := []struct {
+		name     string
+		data     task.SbuildData
+		codename string
+		want     []string
+		env      string
+		wanted   string // version
+	}{
+		{"a cross build", task.SbuildData{HostArchitecture: "arm64"}, "trixie",
+			[]string{"--build=amd64", "--host=arm64", "--profiles=cross,nocheck"}, "nocheck", "1:1.0~rc1-2"},
+		{"profiles and options", task.SbuildData{BuildProfiles: []string{"stage1", "nodoc"}, BuildOptions: "parallel=2"}, "trixie",
+			[]string{"--profiles=stage1,nodoc", "--arch=amd64"}, "parallel=2 nodoc", "1:1.0~rc1-2"},
+		{"a path and a resolver", task.SbuildData{BuildPath: "/build/here", BuildDepResolver: "aspcud", AspcudCriteria: "-removed", ResolveAlternatives: true}, "trixie",
+			[]string{"--build-path=/build/here", "--build-dep-resolver=aspcud", "--aspcud-criteria=-removed", "--resolve-alternatives"}, "", "1:1.0~rc1-2"},
+		{"a rebuild", task.SbuildData{BinNMU: &task.BinNMU{Changelog: "Why; $(id) %s", Suffix: "+b3", Maintainer: "A <a@b.c>", Timestamp: &time.Time{}}}, "trixie",
+			[]string{"--binNMU-changelog=hello (1:1.0~rc1-2+b3) trixie; urgency=low, binary-only=yes\n\n  * Binary-only non-maintainer upload; no source changes.\n" +
+				"  * Why; $(id) %s\n\n -- A <a@b.c>  Mon, 01 Jan 0001 00:00:00 +0000\n"}, "", "1:1.0~rc1-2+b3"},
+		{"a repository", task.SbuildData{ExtraRepositories: []task.ExtraRepository{repository}}, "trixie",
+			[]string{"--chroot-setup-commands=" + writeInside("/etc/apt/sources.list.d/extra_repository_0.sources", repository.Sources(""))}, "", "1:1.0~rc1-2"},
+		{"a repository for an old apt", task.SbuildData{ExtraRepositories: []task.ExtraRepository{repository}}, "bullseye",
+			[]string{"--chroot-setup-commands=" + writeInside("/etc/apt/sources.list.d/extra_repository_0.sources", repository.Sources("/etc/apt/keyrings/extra_apt_key_0.asc")),
+				"--chroot-setup-commands=" + writeInside("/etc/apt/keyrings/extra_apt_key_0.asc", key+"\n")}, "", "1:1.0~rc1-2"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a, _ := newAttempt(t)
+			test.data.BuildArchitecture, test.data.BuildComponents = "amd64", []string{"any"}
+			s := &sbuild{data: &test.data, name: "hello", version: "1:1.0~rc1-2", wanted: "1:1.0~rc1-2", dsc: "/in/hello.dsc", tarball: "/3.tar", codename: test.codename}
+			c, err := s.command(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range test.want {
+				if !slices.Contains(c.Argv, word) {
+					t.Errorf("%s is missing in %q", word, c.Argv)
+				}
+			}
+			if c.Env["DEB_BUILD_OPTIONS"] != test.env || s.wanted != test.wanted {
+				t.Errorf("options %q, version %s", c.Env["DEB_BUILD_OPTIONS"], s.wanted)
 			}
 		})
 	}

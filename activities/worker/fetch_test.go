@@ -147,7 +147,7 @@ func TestRealPackageIsReadAndUploaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	leave(t, a, filepath.Join(build, "hello.changes"), changesFor(map[string]string{name: string(content)}, nil))
-	s := &sbuild{buildFiles: build, name: "hello", version: "1.0-1"}
+	s := &sbuild{buildFiles: build, name: "hello", version: "1.0-1", wanted: "1.0-1"}
 	s.data = sbuildFor("amd64")
 	s.source.ID = 77
 	if err := s.uploadBuilt(t.Context(), a, func() (int64, error) { return 66, nil }); err != nil {
@@ -172,7 +172,7 @@ func TestUploadThatIsRefusedIsTheMachinesError(t *testing.T) {
 		t.Fatal(err)
 	}
 	leave(t, a, filepath.Join(build, "hello.changes"), changesFor(map[string]string{name: string(content)}, nil))
-	s := &sbuild{buildFiles: build, name: "hello", version: "1.0-1", data: sbuildFor("amd64")}
+	s := &sbuild{buildFiles: build, name: "hello", version: "1.0-1", wanted: "1.0-1", data: sbuildFor("amd64")}
 	err = s.uploadBuilt(t.Context(), a, func() (int64, error) { return 66, nil })
 	if err == nil || isUnusable(err) || !strings.Contains(err.Error(), "uploading hello.changes: the server is full") {
 		t.Errorf("got %v", err)

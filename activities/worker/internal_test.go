@@ -144,7 +144,7 @@ func TestHostileOutputIsRefused(t *testing.T) {
 			if test.make != nil {
 				test.make(t, a, build)
 			}
-			b, err := a.takeBuilt(build, "amd64")
+			b, err := a.takeBuilt(build, "amd64", true)
 			if test.want == "" {
 				if err != nil || len(b.debs) != 1 {
 					t.Errorf("got %+v, %v", b, err)
@@ -162,7 +162,7 @@ func TestPackageThatIsNoneIsTheBuildsFault(t *testing.T) {
 	a, build := newAttempt(t)
 	leave(t, a, filepath.Join(build, "hello_1.0-1_amd64.deb"), "not an archive")
 	leave(t, a, filepath.Join(build, "hello.changes"), changesFor(map[string]string{"hello_1.0-1_amd64.deb": "not an archive"}, nil))
-	b, err := a.takeBuilt(build, "amd64")
+	b, err := a.takeBuilt(build, "amd64", true)
 	if err != nil {
 		t.Fatal(err)
 	}

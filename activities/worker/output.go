@@ -33,8 +33,9 @@ const (
 	maxBytes = 64 << 30
 )
 
-// takeBuilt is takeUpload of a build for an architecture.
-func (a *attempt) takeBuilt(from, arch string) (*built, error) {
+// takeBuilt is takeUpload of a build for an architecture, which must have left
+// packages unless only the source was asked for.
+func (a *attempt) takeBuilt(from, arch string, packages bool) (*built, error) {
 	b, err := a.takeUpload(from)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (a *attempt) takeBuilt(from, arch string) (*built, error) {
 		}
 	}
 	slices.Sort(b.debs)
-	if len(b.debs) == 0 {
+	if len(b.debs) == 0 && packages {
 		return nil, unusablef("the build left no package for %s", arch)
 	}
 	return b, nil

@@ -126,6 +126,12 @@ func TestBuilds(t *testing.T) {
 			t.Parallel()
 			buildsHello(t, doer, s.beside(t, e.whole, hello), hello, e.whole)
 		})
+		for _, b := range builds() {
+			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
+				b.run(t, doer, s.beside(t, e.bare, e.whole), e)
+			})
+		}
 		for _, b := range badBuilds() {
 			t.Run(b.name, func(t *testing.T) { b.run(t, doer, s, e) })
 		}

@@ -3,8 +3,8 @@ package workeract
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +31,8 @@ type sbuild struct {
 	codename   string
 	buildFiles string // where sbuild puts what it built
 	refused    string // why the source is not even given to sbuild
+	wanted     string // the version of the packages: the source's, or the rebuild's
+	injected   injected
 }
 
 // sbuildInputs are what the lookups of the task came to.
@@ -41,14 +43,6 @@ type sbuildInputs struct {
 }
 
 func (s *sbuild) subject() int64 { return s.source.ID }
-
-// logArchitecture is what the log artifact says that was built.
-func (s *sbuild) logArchitecture() string {
-	if slices.Equal(s.data.BuildComponents, []string{"all"}) {
-		return "all"
-	}
-	return s.data.BuildArchitecture
-}
 
 // setup fetches source, extra packages and environment beside one another.
 func (s *sbuild) setup(ctx context.Context, a *attempt) (executor.Command, error) {
@@ -61,6 +55,10 @@ func (s *sbuild) setup(ctx context.Context, a *attempt) (executor.Command, error
 	group.Go(func() error { return s.fetchExtra(fetching, a, in.Extra) })
 	group.Go(func() error { return s.fetchEnvironment(fetching, a, in.Environment) })
 	if err := group.Wait(); err != nil {
+		return executor.Command{}, err
+	}
+	var err error
+	if s.injected, err = readInjected(s.extra); err != nil {
 		return executor.Command{}, err
 	}
 	reason, err := s.checkSource()
@@ -99,7 +97,7 @@ func (s *sbuild) fetchSource(ctx context.Context, a *attempt, id int64) error {
 	if s.dsc == "" {
 		return unusablef("artifact %d holds no .dsc", id)
 	}
-	s.source, s.name, s.version = artifact, data.Name, data.Version
+	s.source, s.name, s.version, s.wanted = artifact, data.Name, data.Version, data.Version
 	return nil
 }
 
@@ -140,68 +138,6 @@ func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) err
 	return nil
 }
 
-// command is that of spec §3.1. --nolog sends the log to stdout alone, where
-// the executor bounds it and keeps it out of the build's reach.
-func (s *sbuild) command(a *attempt) (executor.Command, error) {
-	s.buildFiles = filepath.Join(a.folder.Work, "build")
-	config := filepath.Join(a.folder.Path, "sbuildrc")
-	if err := os.WriteFile(config, []byte(sbuildrc), 0o644); err != nil {
-		return executor.Command{}, err
-	}
-	argv := []string{"sbuild", "--nolog", "--purge-deps=never", "--no-run-lintian"}
-	for _, component := range []string{"any", "all"} {
-		argv = append(argv, choice(slices.Contains(s.data.BuildComponents, component), "arch-"+component))
-	}
-	argv = append(argv, choice(slices.Contains(s.data.BuildComponents, "source"), "source"),
-		"--arch="+s.data.BuildArchitecture, "--dist="+s.codename,
-		"--chroot-mode=unshare", "--chroot="+s.tarball,
-		"--chroot-setup-commands=rm -f /etc/resolv.conf")
-	if proxy := a.proxy["http_proxy"]; proxy != "" {
-		argv = append(argv, "--chroot-setup-commands=echo '"+aptProxy(proxy)+"' > /etc/apt/apt.conf.d/99debusine-proxy")
-	}
-	argv = append(argv, "--bd-uninstallable-explainer=dose3")
-	for _, path := range s.extra {
-		argv = append(argv, "--extra-package="+path)
-	}
-	argv = append(argv, s.dsc)
-	return executor.Command{
-		Argv: append(personality(s.data.BuildArchitecture), inNewFolder("build", argv)...),
-		Env:  map[string]string{"SBUILD_CONFIG": config},
-	}, nil
-}
-
-// sbuildrc keeps the chroot in the work folder, which goes with the job. What
-// the administrator's /etc/sbuild/sbuild.conf says still holds.
-const sbuildrc = `$unshare_tmpdir_template = "$ENV{TMPDIR}/tmp.sbuild.XXXXXXXXXX";
-1;
-`
-
-func choice(yes bool, name string) string {
-	if yes {
-		return "--" + name
-	}
-	return "--no-" + name
-}
-
-// personality makes uname(2) say a 32-bit machine where packages must not see
-// the 64-bit one that builds them: setarch(8).
-func personality(arch string) []string {
-	if slices.Contains([]string{"i386", "armel", "armhf"}, arch) {
-		return []string{"setarch", "linux32"}
-	}
-	return nil
-}
-
-// inNewFolder runs argv in a folder that the build user makes in its own.
-func inNewFolder(name string, argv []string) []string {
-	return append([]string{"sh", "-c", `mkdir "$0" && cd "$0" && exec "$@"`, name}, argv...)
-}
-
-// aptProxy is a line of apt's configuration, safe between single quotes.
-func aptProxy(url string) string {
-	return `Acquire::http::Proxy "` + strings.NewReplacer(`'`, "", `"`, "", "\n", "").Replace(url) + `";`
-}
-
 // teardown uploads the log, whatever it says; packages only of a success.
 func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) (debusine.Result, error) {
 	verdict, err := s.judge(a, ran)
@@ -217,11 +153,16 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		_, err := log()
 		return verdict.result, err
 	}
-	err = s.uploadBuilt(ctx, a, log)
+	if err = s.injected.check(a.logPath()); err == nil {
+		err = s.uploadBuilt(ctx, a, log)
+	}
 	_, failed := log()
 	switch {
 	case failed != nil:
 		return "", failed
+	case errors.As(err, new(notInjected)):
+		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "extra-packages-not-used"})
+		return debusine.Failure, nil
 	case isUnusable(err):
 		// sbuild says it is well, but what is there is not what a build leaves.
 		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "bad-output"})

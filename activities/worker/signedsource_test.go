@@ -17,8 +17,13 @@ import (
 // packed is a binary package made of paths to texts; "-> TO" is a link.
 func packed(t *testing.T, s *shelf, name string, files map[string]string) int64 {
 	t.Helper()
+	return packedAs(t, s, name, "1.0", "amd64", files)
+}
+
+func packedAs(t *testing.T, s *shelf, name, version, arch string, files map[string]string) int64 {
+	t.Helper()
 	dir := t.TempDir()
-	files["DEBIAN/control"] = "Package: " + name + "\nSource: tinyboot\nVersion: 1.0\nArchitecture: amd64\nMaintainer: A <a@b.c>\nDescription: made by a test\n"
+	files["DEBIAN/control"] = "Package: " + name + "\nSource: tinyboot\nVersion: " + version + "\nArchitecture: " + arch + "\nMaintainer: A <a@b.c>\nDescription: made by a test\n"
 	for path, text := range files {
 		at := filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
@@ -34,7 +39,7 @@ func packed(t *testing.T, s *shelf, name string, files map[string]string) int64 
 			t.Fatal(err)
 		}
 	}
-	deb := filepath.Join(t.TempDir(), name+"_1.0_amd64.deb")
+	deb := filepath.Join(t.TempDir(), name+"_1.0_"+arch+".deb")
 	if said, err := exec.Command("dpkg-deb", "--build", "--root-owner-group", dir, deb).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
@@ -43,7 +48,7 @@ func packed(t *testing.T, s *shelf, name string, files map[string]string) int64 
 		t.Fatal(err)
 	}
 	id, err := s.CreateArtifact(t.Context(), debusine.CategoryBinaryPackage, debusine.BinaryPackageData{SrcpkgName: read.Source,
-		SrcpkgVersion: "1.0", DebFields: read.Fields(), DebControlFiles: read.ControlFiles}, map[string]string{filepath.Base(deb): deb})
+		SrcpkgVersion: version, DebFields: read.Fields(), DebControlFiles: read.ControlFiles}, map[string]string{filepath.Base(deb): deb})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,9 +81,9 @@ func TestPackagesMustComeOfTheSource(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := &sbuild{name: "tiny", version: "1:1.0", data: sbuildFor("amd64")}
+			s := &sbuild{name: "tiny", version: "1:1.0", wanted: "1:1.0", data: sbuildFor("amd64")}
 			b := &built{name: "tiny.changes", debs: []string{"tiny.deb"},
-				changes: &debian.Changes{Source: test.source, SourceVersion: version(test.sourceVersion)}}
+				changes: &debian.Changes{Source: test.source, SourceVersion: version(test.sourceVersion), Version: version("1:1.0")}}
 			err := s.isOurs(b, map[string]*debian.Deb{"tiny.deb": {Source: test.debSource, SourceVersion: version(test.debVersion), Architecture: debian.Arch(test.debOf)}})
 			if (err == nil) != (test.want == "") || err != nil && (!isUnusable(err) || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("got %v", err)

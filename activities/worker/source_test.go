@@ -73,7 +73,11 @@ func (s *shelf) source(t *testing.T, files tree, bend func(dir string)) api.Arti
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("dpkg-source: %v: %s", err, said)
 	}
-	data := sourceData(t, filepath.Join(dir, "tiny_1.0.dsc"))
+	dscs, _ := filepath.Glob(filepath.Join(dir, "tiny_*.dsc"))
+	if len(dscs) != 1 {
+		t.Fatalf("dpkg-source made %v", dscs)
+	}
+	data := sourceData(t, dscs[0])
 	if bend != nil {
 		bend(dir)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -18,12 +19,12 @@ func (s *sbuild) uploadLog(ctx context.Context, a *attempt, dose map[string]any)
 	if v, err := debian.ParseVersion(s.version); err == nil {
 		version = v.WithoutEpoch()
 	}
-	name := s.name + "_" + version + "_" + s.logArchitecture() + ".build"
+	name := s.name + "_" + version + "_" + s.data.LogArchitecture() + ".build"
 	if _, err := debian.ParseFileName(name); err != nil {
 		name = "build.build"
 	}
 	id, err := a.server.CreateArtifact(ctx, debusine.CategoryPackageBuildLog,
-		debusine.PackageBuildLogData{Source: s.name, Version: s.version, Architecture: s.logArchitecture(), Filename: name,
+		debusine.PackageBuildLogData{Source: s.name, Version: s.version, Architecture: s.data.LogArchitecture(), Filename: name,
 			BdUninstallable: dose},
 		map[string]string{name: a.logPath()})
 	if err != nil {
@@ -44,7 +45,7 @@ type relation struct {
 // uploadBuilt stores each package, then the upload (whose packages the server
 // has by then), then relations. The log is on its way meanwhile.
 func (s *sbuild) uploadBuilt(ctx context.Context, a *attempt, log func() (int64, error)) error {
-	b, err := a.takeBuilt(s.buildFiles, s.data.BuildArchitecture)
+	b, err := a.takeBuilt(s.buildFiles, s.data.Host(), slices.Contains(s.data.BuildComponents, "any") || slices.Contains(s.data.BuildComponents, "all"))
 	if err != nil {
 		return err
 	}
@@ -97,13 +98,16 @@ func (s *sbuild) isOurs(b *built, debs map[string]*debian.Deb) error {
 	if err := same(b.name, b.changes.Source, b.changes.SourceVersion); err != nil {
 		return err
 	}
+	if wanted, err := debian.ParseVersion(s.wanted); err != nil || b.changes.Version.Compare(wanted) != 0 {
+		return unusablef("%s is of version %s, not of %s", b.name, b.changes.Version, s.wanted)
+	}
 	for _, name := range b.debs {
 		deb := debs[name]
 		if err := same(name, deb.Source, deb.SourceVersion); err != nil {
 			return err
 		}
-		if arch := string(deb.Architecture); arch != "all" && arch != s.data.BuildArchitecture {
-			return unusablef("%s is for %s, not for %s", name, arch, s.data.BuildArchitecture)
+		if arch := string(deb.Architecture); arch != "all" && arch != s.data.Host() {
+			return unusablef("%s is for %s, not for %s", name, arch, s.data.Host())
 		}
 	}
 	return nil
