@@ -125,6 +125,8 @@ type OutputData struct {
 	Dropped []DroppedArchitecture `json:"dropped_architectures,omitempty"`
 	// Command is how the command of a task ended that runs one.
 	Command *CommandEnd `json:"command,omitempty"`
+	// Failure is why a build failed.
+	Failure *BuildFailure `json:"failure,omitempty"`
 }
 
 // CommandEnd is how a task's command ended, for who sorts failures. Beyond
