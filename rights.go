@@ -91,6 +91,9 @@ const (
 	BeginWork         Verb = "begin"           // a machine
 	CompleteWork      Verb = "complete"        // an attempt, its own
 	AppendWorkLog     Verb = "append-log"      //
+	SignWith          Verb = "sign-with"       // an attempt, in its work request's name; the store judges
+	CreateAsset       Verb = "create-asset"    // an attempt, of the key that it made
+	ApproveSignature  Verb = "approve"         // a second person; the store judges
 	RegisterWorker    Verb = "register-worker" // a machine that nobody knows yet
 )
 
@@ -130,6 +133,9 @@ var rights = map[Verb]right{
 	TellMetadata:      {machine: true, words: "a worker"},
 	BeginWork:         {machine: true, words: "a worker"},
 	CompleteWork:      {attempt: itself, words: "the worker that runs it"},
+	SignWith:          {attempt: itself, words: "the signing worker that runs it"},
+	CreateAsset:       {attempt: itself, words: "the signing worker that made the key"},
+	ApproveSignature:  {person: true, words: "a user"},
 	AppendWorkLog:     {attempt: itself, words: "the worker that runs it"},
 }
 

@@ -127,6 +127,11 @@ type OutputData struct {
 	Command *CommandEnd `json:"command,omitempty"`
 	// Failure is why a build failed.
 	Failure *BuildFailure `json:"failure,omitempty"`
+	// AssetID is the asset that generatekey made.
+	AssetID int64 `json:"asset_id,omitempty"`
+	// AuditHead is NUMBER:HASH of the signing worker's audit after the work: who
+	// keeps it can tell later whether entries are missing. Beyond Debusine's.
+	AuditHead string `json:"audit_head,omitempty"`
 }
 
 // CommandEnd is how a task's command ended, for who sorts failures. Beyond
@@ -172,4 +177,5 @@ type WorkflowTemplate struct {
 	Runtime     RuntimeParameters
 	Priority    int
 	Restricted  bool
+	ExtraGroups []string // of the scope: who starts it counts as a member, for keys alone
 }

@@ -159,13 +159,15 @@ type WorkflowTemplate struct {
 // gateway sealed for this worker.
 type Begin struct {
 	TaskToken []byte `json:"task_token"`
+	Delivery  int32  `json:"delivery,omitempty"` // of a signing worker: Temporal's count of deliveries
 }
 
 // The decisions of BeginAnswer.
 const (
 	Run          = "run"
 	AlreadyEnded = "already-ended"
-	Refused      = "no" // aborted, or the delivery is void
+	Refused      = "no"   // aborted, or the delivery is void
+	Wait         = "wait" // it is not to begin yet; of signing workers
 )
 
 // BeginAnswer says whether to run, with the attempt's own token and the data.

@@ -29,8 +29,9 @@ type NewArtifact struct {
 	Category    string
 	Data        any // as the category wants it; marshalled to JSON
 	Workspace   string
-	WorkRequest int64             // 0 for none
-	Files       map[string]string // path in the artifact to path on disk
+	WorkRequest int64               // 0 for none
+	Files       map[string]string   // path in the artifact to path on disk
+	Same        map[string]api.File // files that the server has already, where the maker can read them
 	ExpireAt    *time.Time
 }
 
@@ -108,6 +109,9 @@ func (c *Client) createArtifact(ctx context.Context, n NewArtifact, progress Pro
 	}
 	if body.Files, err = describe(ctx, n.Files); err != nil {
 		return a, err
+	}
+	for path, file := range n.Same {
+		body.Files[path] = api.File{Type: "file", Size: file.Size, Checksums: file.Checksums, ContentType: file.ContentType}
 	}
 	err = c.do(ctx, call{method: http.MethodPost, path: "artifact/", body: body, into: &a, once: once})
 	if err != nil {

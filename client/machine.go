@@ -32,6 +32,12 @@ func (c *Client) Begin(ctx context.Context, workRequest int64, taskToken []byte)
 	return b, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(workRequest, "begin/"), body: api.Begin{TaskToken: taskToken}, into: &b})
 }
 
+// BeginSigning asks the same for a signing worker, which has its task from
+// Temporal itself: delivery is Temporal's count of attempts.
+func (c *Client) BeginSigning(ctx context.Context, workRequest int64, taskToken []byte, delivery int32) (b api.BeginAnswer, err error) {
+	return b, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(workRequest, "begin/"), body: api.Begin{TaskToken: taskToken, Delivery: delivery}, into: &b})
+}
+
 // Attempt is the server as one attempt at a work request sees it: its token
 // opens the attempt's own inputs, takes its outputs, and dies with it.
 type Attempt struct {
@@ -72,6 +78,13 @@ func (a *Attempt) Download(ctx context.Context, artifact int64, path string, to 
 // and goes away by itself.
 func (a *Attempt) CreateArtifact(ctx context.Context, category string, data any, files map[string]string) (int64, error) {
 	artifact, err := a.c.createArtifact(ctx, NewArtifact{Category: category, Data: data, WorkRequest: a.workRequest, Files: files}, nil, false)
+	return artifact.ID, err
+}
+
+// CreateFrom does the same where some files are those of an input, unchanged:
+// they are named, and not sent.
+func (a *Attempt) CreateFrom(ctx context.Context, category string, data any, files map[string]string, same map[string]api.File) (int64, error) {
+	artifact, err := a.c.createArtifact(ctx, NewArtifact{Category: category, Data: data, WorkRequest: a.workRequest, Files: files, Same: same}, nil, false)
 	return artifact.ID, err
 }
 

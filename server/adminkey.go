@@ -19,7 +19,8 @@ import (
 // that has its database and its service keys.
 func keyCommand() *cli.Command {
 	return &cli.Command{Name: "key", Usage: "signing keys and the record of their use, on the signing worker's machine",
-		Description: "These speak to the signing worker's own database, not to the server's. docs/signing.md is the guide.",
+		Description: "All but grant, revoke, enroll and two-persons speak to the signing worker's own database, not to the server's.\n" +
+			"docs/signing.md is the guide.",
 		Flags: []cli.Flag{
 			text("signing-database", "the signing worker's PostgreSQL at `DSN`", "", false),
 			text("service-keys", "the keys that protect keys are in `FILE`", "", false),
@@ -39,6 +40,14 @@ func keyCommand() *cli.Command {
 				&cli.BoolFlag{Name: "verify", Usage: "only check that nothing was changed or removed"},
 				&cli.StringSliceFlag{Name: "head", Usage: "the audit once had `NUMBER:HASH`: also find out whether its end is missing"}),
 			serviceKeyCommand(),
+			verb("grant", "FINGERPRINT GROUP", "let a group sign with a key in a workspace; on the server's database", 2, grantKey(true), grantFlags()...),
+			verb("revoke", "FINGERPRINT GROUP", "take that right back, at once; on the server's database", 2, grantKey(false), grantFlags()...),
+			verb("enroll", "FILE", "tell the server of a key that was not made through it: the certificate in FILE (key show prints it)", 1, enrollKey,
+				&cli.StringFlag{Name: "workspace", Usage: "the key belongs to the workspace `SCOPE/NAME`"},
+				&cli.StringFlag{Name: "purpose", Usage: "openpgp, openpgp-repository or uefi: `PURPOSE`", Value: string(sign.OpenPGP)},
+				&cli.StringFlag{Name: "description", Usage: "what it is for: `TEXT`"}),
+			verb("two-persons", "FINGERPRINT", "each work request that signs waits until a second person approves; --two-persons=false ends that", 1, twoPersons,
+				&cli.BoolFlag{Name: "two-persons", Value: true}),
 		}}
 }
 

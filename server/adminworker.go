@@ -19,6 +19,7 @@ func workerCommand() *cli.Command {
 	return &cli.Command{Name: "worker", Usage: "build machines", Subcommands: []*cli.Command{
 		verb("create", "NAME", "make a worker and print its token, for its --token-file", 1, createWorker,
 			&cli.BoolFlag{Name: "enable", Usage: "it may take work at once"},
+			&cli.BoolFlag{Name: "signing", Usage: "it is a signing worker, for debusine signing: it builds nothing"},
 			&cli.StringFlag{Name: "arch", Usage: "an administrator vouches that it builds for `ARCH`"},
 			&cli.IntFlag{Name: "concurrency", Value: 1, Usage: "it takes `N` work requests at once, whatever its own --concurrency says"}),
 		verb("list", "", "list workers", 0, listWorkers),
@@ -50,7 +51,7 @@ func createWorker(c *cli.Context, db *store.DB) error {
 		}
 	}
 	secret := debusine.NewSecret()
-	w, err := db.Register(c.Context, store.Registration{Secret: secret, Name: c.Args().First(), Exact: true, Enabled: c.Bool("enable"), Concurrency: c.Int("concurrency")})
+	w, err := db.Register(c.Context, store.Registration{Secret: secret, Name: c.Args().First(), Exact: true, Enabled: c.Bool("enable"), Concurrency: c.Int("concurrency"), Signing: c.Bool("signing")})
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,43 @@ func (s *Server) begin(c *call) error {
 	if err != nil {
 		return err
 	}
+	if worker.Type == signingWorker {
+		return s.beginSigning(c, worker, id, in)
+	}
 	b, err := s.engine.Begin(c.ctx(), worker, id, in.TaskToken)
 	if err != nil {
 		return err
 	}
 	s.tails.wake(id)
+	return c.reply(beginAnswer(b))
+}
+
+// signingWorker is the type of machines that hold keys, as the table has it.
+const signingWorker = "signing"
+
+// beginSigning answers a signing worker, which has its task from Temporal itself.
+// What waits for a second person is not begun: waiting is no attempt.
+func (s *Server) beginSigning(c *call, worker debusine.Worker, id int64, in api.Begin) error {
+	w, _, err := s.db.WorkRequest(c.ctx(), id)
+	if err != nil {
+		return err
+	}
+	if w.TaskType != debusine.SigningTask || len(in.TaskToken) == 0 {
+		return debusine.Forbiddenf("work request %d is not for signing workers", id)
+	}
+	if w.Status == debusine.Pending {
+		reason, err := s.db.SigningWaits(c.ctx(), id)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			return c.reply(api.BeginAnswer{Decision: api.Wait, Reason: reason})
+		}
+	}
+	b, err := s.engine.BeginSigning(c.ctx(), worker, store.Delivery{WorkRequest: id, Worker: worker.ID, TaskToken: in.TaskToken, Attempt: in.Delivery})
+	if err != nil {
+		return err
+	}
 	return c.reply(beginAnswer(b))
 }
 
@@ -43,7 +75,7 @@ func beginAnswer(b store.Beginning) api.BeginAnswer {
 	}
 	out.Token, out.Attempt, out.TaskName, out.TaskData, out.DynamicData, out.Workspace = b.Secret, b.Number, b.TaskName, b.Data, b.Dynamic, b.Workspace
 	limit := 12 * time.Hour
-	if d, err := task.WorkerTask(b.TaskName); err == nil {
+	if d, err := task.DefinitionOf(task.TypeOf(b.TaskName), b.TaskName); err == nil {
 		limit = d.Limit
 	}
 	out.LimitSeconds = int64(limit.Seconds())

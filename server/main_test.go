@@ -61,6 +61,9 @@ func (e still) Retry(ctx context.Context, id, user int64) (int64, error) {
 func (e still) Begin(ctx context.Context, w debusine.Worker, id int64, sealed []byte) (store.Beginning, error) {
 	return e.db.Begin(ctx, store.Delivery{WorkRequest: id, Worker: w.ID, TaskToken: sealed, Attempt: 1})
 }
+func (e still) BeginSigning(ctx context.Context, _ debusine.Worker, d store.Delivery) (store.Beginning, error) {
+	return e.db.Begin(ctx, d)
+}
 func (e still) Complete(ctx context.Context, _, attempt int64, r debusine.Result, out json.RawMessage) error {
 	_, err := e.db.Complete(ctx, attempt, r, out)
 	return err

@@ -32,6 +32,7 @@ func (s *Server) routes() []route {
 		{get, "work-request/:id/log/events/", debusine.ReadWorkRequest, s.followLog, "the log as it grows, as server-sent events (text/event-stream): log, in base64, then attempt, wait, full, end; Last-Event-ID, or offset, attempt and tail, say from where; ours", nil, api.LogMark{}, ok, true},
 		{post, "work-request/:id/log/", debusine.AppendWorkLog, s.appendLog, "append to the live log at ?offset=; ours, for workers", nil, nil, gone, false},
 		{post, "work-request/:id/begin/", debusine.BeginWork, s.begin, "may this task be run? ours, for workers", api.Begin{}, api.BeginAnswer{}, ok, false},
+		{post, "work-request/:id/heard/", debusine.CompleteWork, s.heard, "a heartbeat; ours, for signing workers", nil, api.Heard{}, ok, false},
 		{put, "work-request/:id/completed/", debusine.CompleteWork, s.complete, "record how it ended; for workers", api.Complete{}, nil, ok, false},
 		{post, "workflow/", debusine.StartWorkflow, s.startWorkflow, "start a workflow", api.WorkflowCreate{}, api.WorkRequest{}, created, false},
 
@@ -68,6 +69,11 @@ func (s *Server) routes() []route {
 		{post, "lookup/multiple/", debusine.ReadWorkspace, s.lookupMultiple, "what a lookup of many results comes to", api.LookupMultiple{}, []api.LookupResult{}, ok, false},
 		{get, "workspace/:workspace/inheritance/", debusine.ReadWorkspace, s.showInheritance, "from which workspaces one inherits collections", nil, api.Inheritance{}, ok, false},
 		{post, "workspace/:workspace/inheritance/", debusine.ConfigureSpace, s.setInheritance, "say from which workspaces one inherits collections", api.Inheritance{}, api.Inheritance{}, ok, false},
+
+		{get, "asset/", debusine.ReadOwn, s.listAssets, "list signing keys and who may use them; filter: workspace", nil, api.Page[api.Asset]{}, ok, false},
+		{post, "asset/", debusine.CreateAsset, s.createAsset, "make the asset of a key; for signing workers", api.AssetCreate{}, api.Asset{}, created, false},
+		{post, "asset/:category/:slug/sign_with/", debusine.SignWith, s.signWith, "may this be signed, now? for signing workers", api.SignWith{}, api.SigningPermit{}, ok, false},
+		{post, "asset/:category/:slug/approve/", debusine.ApproveSignature, s.approveSignature, "agree, as the second person, that a work request signs with a key; ours", api.Approve{}, nil, gone, false},
 
 		{get, "worker/", debusine.ReadWorkers, s.listWorkers, "list workers; ours", nil, api.Page[api.Worker]{}, ok, false},
 		{post, "worker/register/", debusine.RegisterWorker, s.registerWorker, "register a worker", api.WorkerRegister{}, api.WorkerRegistered{}, created, false},

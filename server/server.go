@@ -35,6 +35,7 @@ type engine interface {
 	Abort(ctx context.Context, id, user int64) error
 	Retry(ctx context.Context, id, user int64) (int64, error)
 	Begin(ctx context.Context, worker debusine.Worker, id int64, sealed []byte) (store.Beginning, error)
+	BeginSigning(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error)
 	Complete(ctx context.Context, id, attempt int64, result debusine.Result, output json.RawMessage) error
 }
 

@@ -67,6 +67,9 @@ func (s *Server) createTemplate(c *call) error {
 	if err == nil && t.Priority > 0 {
 		err = c.allowVerb(debusine.RaisePriority, resourceOf(w)) // all machines' queues are shared
 	}
+	if err == nil {
+		err = s.db.CheckExtraGroups(c.ctx(), c.who.UserID, w.ScopeID, t.ExtraGroups)
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,9 @@ func (s *Server) patchTemplate(c *call) error {
 	if err == nil && t.Priority > max(old.Priority, 0) {
 		err = c.allowVerb(debusine.RaisePriority, resourceOf(w))
 	}
+	if err == nil {
+		err = s.db.CheckExtraGroups(c.ctx(), c.who.UserID, w.ScopeID, slices.Concat(old.ExtraGroups, t.ExtraGroups))
+	}
 	if err != nil {
 		return err
 	}
@@ -136,13 +142,10 @@ func patch(in *api.WorkflowTemplate, keys map[string]json.RawMessage) error {
 
 func readTemplate(in api.WorkflowTemplate, w debusine.Workspace) (debusine.WorkflowTemplate, error) {
 	t := debusine.WorkflowTemplate{ID: in.ID, WorkspaceID: w.ID, Name: in.Name, TaskName: task.Canonical(in.TaskName), Static: in.StaticParameters,
-		Priority: in.Priority, Restricted: in.Restricted}
+		Priority: in.Priority, Restricted: in.Restricted, ExtraGroups: in.ExtraGroups}
 	if !slices.Contains(task.Workflows(), t.TaskName) {
 		return t, debusine.Invalid{What: fmt.Sprintf("workflow %.80q is unknown", in.TaskName), Hint: "known: " + strings.Join(task.Workflows(), ", "),
 			Per: map[string]string{"task_name": "unknown"}}
-	}
-	if len(in.ExtraGroups) > 0 {
-		return t, debusine.Invalid{What: "extra_groups are not supported yet", Per: map[string]string{"extra_groups": "not supported"}}
 	}
 	if len(in.Name) > 200 {
 		return t, debusine.Invalidf("the template's name is longer than 200 bytes")
@@ -193,5 +196,5 @@ func showTemplateOf(t debusine.WorkflowTemplate) (api.WorkflowTemplate, error) {
 		return api.WorkflowTemplate{}, fmt.Errorf("writing the template: %w", err)
 	}
 	return api.WorkflowTemplate{ID: t.ID, Name: t.Name, TaskName: t.TaskName, StaticParameters: t.Static, RuntimeParameters: runtime, Priority: t.Priority,
-		Restricted: t.Restricted, Links: webSelf("workflow-template/%s/%d/", escape(t.Workspace), t.ID)}, nil
+		Restricted: t.Restricted, ExtraGroups: t.ExtraGroups, Links: webSelf("workflow-template/%s/%d/", escape(t.Workspace), t.ID)}, nil
 }

@@ -61,6 +61,11 @@ func (s *Server) tellMetadata(c *call) error {
 	if err != nil {
 		return err
 	}
+	if w.Type == signingWorker { // no gateway hears it
+		if err := s.db.WorkersHeard(c.ctx(), []int64{w.ID}); err != nil {
+			return err
+		}
+	}
 	queues, err := s.db.QueuesOf(c.ctx(), w)
 	if err != nil {
 		return err

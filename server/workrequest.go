@@ -22,8 +22,9 @@ func (s *Server) createWorkRequest(c *call) error {
 	if err != nil {
 		return err
 	}
-	if in.TaskType != "" && in.TaskType != string(debusine.WorkerTask) {
-		return debusine.WithHint(debusine.Invalidf("task_type must be Worker, not %.80q", in.TaskType), "workflows are started with POST workflow/")
+	kind, err := standaloneType(c, in, w)
+	if err != nil {
+		return err
 	}
 	if in.PriorityBase > 0 {
 		if err := c.allowVerb(debusine.RaisePriority, resourceOf(w)); err != nil {
@@ -33,12 +34,28 @@ func (s *Server) createWorkRequest(c *call) error {
 	if err := noReactions(in.EventReactions); err != nil {
 		return err
 	}
-	id, err := s.engine.Create(c.ctx(), store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: debusine.WorkerTask, TaskName: in.TaskName,
+	id, err := s.engine.Create(c.ctx(), store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: kind, TaskName: in.TaskName,
 		Data: in.TaskData, Priority: in.PriorityBase})
 	if err != nil {
 		return err
 	}
 	return s.replyWorkRequest(c, id)
+}
+
+// standaloneType is the type of a work request that a user makes. Keys are made
+// by owners of the workspace; whether one may sign is asked when it does.
+func standaloneType(c *call, in api.WorkRequestCreate, w debusine.Workspace) (debusine.TaskType, error) {
+	kind := task.TypeOf(in.TaskName)
+	switch {
+	case in.TaskType != "" && in.TaskType != string(debusine.WorkerTask) && in.TaskType != string(debusine.SigningTask):
+		return "", debusine.WithHint(debusine.Invalidf("task_type must be Worker or Signing, not %.80q", in.TaskType), "workflows are started with POST workflow/")
+	case in.TaskType != "" && in.TaskType != string(kind):
+		_, err := task.DefinitionOf(debusine.TaskType(in.TaskType), in.TaskName)
+		return "", err
+	case kind == debusine.SigningTask && task.Canonical(in.TaskName) == "generatekey":
+		return kind, c.allowVerb(debusine.ConfigureSpace, resourceOf(w))
+	}
+	return kind, nil
 }
 
 // noReactions: of those, users may only ask for notifications, and there are

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -315,4 +316,32 @@ func Armour(certificate []byte) ([]byte, error) {
 		return nil, err
 	}
 	return append(out.Bytes(), '\n'), nil
+}
+
+// Public reads a certificate of a purpose, OpenPGP (armoured or not) or X.509
+// (PEM), and gives its fingerprint and the form in which keys keep it. A private
+// key is refused: it has no place where certificates go.
+func Public(p Purpose, raw []byte) (fingerprint string, public []byte, err error) {
+	if !p.isOpenPGP() {
+		c, err := readX509(raw)
+		if err != nil {
+			return "", nil, err
+		}
+		public = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+		fingerprint, err = fingerprintUEFI(public)
+		return fingerprint, public, err
+	}
+	entity, err := readEntity(raw)
+	if err != nil {
+		return "", nil, err
+	}
+	if entity.PrivateKey != nil {
+		return "", nil, debusine.Invalid{What: "this is a private key, not a certificate", Hint: "gpg --export, or debusine admin key show"}
+	}
+	var out bytes.Buffer
+	if err := entity.Serialize(&out); err != nil {
+		return "", nil, fmt.Errorf("writing an OpenPGP certificate: %w", err)
+	}
+	c, err := ReadCertificate(out.Bytes())
+	return c.Fingerprint, out.Bytes(), err
 }

@@ -133,7 +133,7 @@ func (db *DB) planStep(ctx context.Context, tx pgx.Tx, p parent, step task.Step)
 	if err != nil || (child.ID != 0 && !again) {
 		return child, err
 	}
-	n := New{WorkspaceID: p.workspace, CreatedBy: p.user, TaskType: debusine.WorkerTask, TaskName: step.TaskName, Data: step.Data,
+	n := New{WorkspaceID: p.workspace, CreatedBy: p.user, TaskType: task.TypeOf(step.TaskName), TaskName: step.TaskName, Data: step.Data,
 		Priority: p.priority, Reactions: step.Reactions, parent: &p.id, root: &p.root, step: step.Name, display: step.Display,
 		group: step.Group, priorityAdjust: p.adjust}
 	if again {

@@ -19,7 +19,7 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if n.TaskType == debusine.WorkflowTask {
 		return p.workflow()
 	}
-	definition, err := task.WorkerTask(n.TaskName)
+	definition, err := task.DefinitionOf(n.TaskType, n.TaskName)
 	if err != nil {
 		return p, err
 	}
@@ -48,6 +48,11 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if p.configured, err = json.Marshal(data); err != nil {
 		return p, err
 	}
+	if n.TaskType == debusine.SigningTask {
+		queue := task.SigningQueue // made by a migration; no machine is entitled to it
+		p.queue = &queue
+		return p, nil
+	}
 	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
 	p.queue = &queue
 	return p, err
@@ -66,7 +71,7 @@ func (p prepared) workflow() (prepared, error) {
 
 // configure applies the task configuration and resolves again what it changed.
 func (p *prepared) configure(ctx context.Context, tx pgx.Tx, definition task.Definition, data task.Data, about task.Description) (task.Data, error) {
-	target := taskconfig.Target{TaskType: debusine.WorkerTask, TaskName: p.TaskName, Subject: about.Subject, Context: about.ConfigurationContext,
+	target := taskconfig.Target{TaskType: p.TaskType, TaskName: p.TaskName, Subject: about.Subject, Context: about.ConfigurationContext,
 		TagsProvided: p.provided, TagsRequired: p.required}
 	name, named := data.Configuration()
 	c, err := reader{q: tx, workspace: p.WorkspaceID, user: p.CreatedBy}.configure(ctx, name, named, target, p.Data, func(raw json.RawMessage) error {

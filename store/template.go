@@ -11,11 +11,12 @@ import (
 	"debusine"
 )
 
-const templateColumns = `t.id, w.name, t.workspace_id, t.name, t.task_name, t.static_parameters, t.runtime_parameters, t.priority, t.restricted`
+const templateColumns = `t.id, w.name, t.workspace_id, t.name, t.task_name, t.static_parameters, t.runtime_parameters, t.priority, t.restricted,
+	ARRAY(SELECT g.name FROM groups g WHERE g.id = ANY(t.extra_groups) ORDER BY 1)`
 
 func scanTemplate(row pgx.Row) (t debusine.WorkflowTemplate, err error) {
 	var runtime json.RawMessage
-	if err = row.Scan(&t.ID, &t.Workspace, &t.WorkspaceID, &t.Name, &t.TaskName, &t.Static, &runtime, &t.Priority, &t.Restricted); err != nil {
+	if err = row.Scan(&t.ID, &t.Workspace, &t.WorkspaceID, &t.Name, &t.TaskName, &t.Static, &runtime, &t.Priority, &t.Restricted, &t.ExtraGroups); err != nil {
 		return t, err
 	}
 	t.Runtime, err = debusine.ParseRuntimeParameters(runtime)
@@ -52,15 +53,15 @@ func (db *DB) PutTemplate(ctx context.Context, t debusine.WorkflowTemplate) (id 
 	what := fmt.Sprintf("workflow template %q", t.Name)
 	if t.ID != 0 {
 		err = db.pool.QueryRow(ctx, `
-			UPDATE workflow_templates SET name = $3, task_name = $4, static_parameters = $5, runtime_parameters = $6, priority = $7, restricted = $8
+			UPDATE workflow_templates SET name = $3, task_name = $4, static_parameters = $5, runtime_parameters = $6, priority = $7, restricted = $8, extra_groups = `+extraGroups("$9", "$2")+`
 			 WHERE id = $1 AND workspace_id = $2 RETURNING id`,
-			t.ID, t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted).Scan(&id)
+			t.ID, t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted, notNil(t.ExtraGroups)).Scan(&id)
 		return id, fault(err, what)
 	}
 	err = db.pool.QueryRow(ctx, `
-		INSERT INTO workflow_templates (workspace_id, name, task_name, static_parameters, runtime_parameters, priority, restricted)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-		t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted).Scan(&id)
+		INSERT INTO workflow_templates (workspace_id, name, task_name, static_parameters, runtime_parameters, priority, restricted, extra_groups)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, `+extraGroups("$8", "$1")+`) RETURNING id`,
+		t.WorkspaceID, t.Name, t.TaskName, t.Static, t.Runtime, t.Priority, t.Restricted, notNil(t.ExtraGroups)).Scan(&id)
 	return id, fault(err, what)
 }
 
@@ -71,4 +72,26 @@ func (db *DB) DeleteTemplate(ctx context.Context, workspace, id int64) error {
 		return debusine.Missingf("workflow template %d", id)
 	}
 	return fault(err, fmt.Sprintf("workflow template %d", id))
+}
+
+// extraGroups are the ids of groups by name, of the workspace's scope.
+func extraGroups(names, workspace string) string {
+	return `ARRAY(SELECT g.id FROM groups g WHERE g.name = ANY(` + names + `) AND g.workspace_id IS NULL
+		AND g.scope_id = (SELECT scope_id FROM workspaces WHERE id = ` + workspace + `))`
+}
+
+// CheckExtraGroups refuses groups that the user is no member of: a template lends
+// their rights to who starts it.
+func (db *DB) CheckExtraGroups(ctx context.Context, user, scope int64, names []string) error {
+	rows, err := db.pool.Query(ctx, `
+		SELECT n FROM unnest($3::text[]) AS n WHERE NOT EXISTS (SELECT FROM groups g JOIN group_members m ON m.group_id = g.id
+		 WHERE g.name = n AND g.scope_id = $2 AND g.workspace_id IS NULL AND m.user_id = $1)`, user, scope, notNil(names))
+	if err != nil {
+		return err
+	}
+	foreign, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err == nil && len(foreign) > 0 {
+		return debusine.Forbiddenf("extra_groups: you are no member of %.200q, or the scope has no such group", foreign)
+	}
+	return err
 }

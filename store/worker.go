@@ -88,6 +88,7 @@ type Registration struct {
 	Concurrency int
 	Enabled     bool // an administrator vouches for it
 	Activation  string
+	Signing     bool // it holds keys; an administrator says so
 }
 
 // Register makes a worker, not enabled but when an administrator or an
@@ -111,7 +112,8 @@ func (db *DB) Register(ctx context.Context, r Registration) (w debusine.Worker, 
 			return err
 		}
 		var id int64
-		err = tx.QueryRow(ctx, `INSERT INTO workers (name, enabled, concurrency) VALUES ($1, $2, $3) RETURNING id`, name, r.Enabled, max(r.Concurrency, 1)).Scan(&id)
+		err = tx.QueryRow(ctx, `INSERT INTO workers (name, enabled, concurrency, worker_type) VALUES ($1, $2, $3, CASE WHEN $4 THEN 'signing' ELSE 'external' END) RETURNING id`,
+			name, r.Enabled, max(r.Concurrency, 1), r.Signing).Scan(&id)
 		if err != nil {
 			return fault(err, fmt.Sprintf("worker %q", name))
 		}

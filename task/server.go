@@ -128,7 +128,7 @@ func (t Task[In, Out]) OnServer(ctx workflow.Context, in In) (Out, error) {
 // attempts count nothing: it cannot tell a hand-back from a lost machine, we can.
 func WorkerOptions(queue, name string) (limit, heartbeat time.Duration, retry *temporal.RetryPolicy) {
 	limit = 12 * time.Hour
-	if d, err := WorkerTask(name); err == nil {
+	if d, err := DefinitionOf(TypeOf(name), name); err == nil {
 		limit = d.Limit
 	}
 	return limit + HeartbeatGrace, HeartbeatGrace, &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1}

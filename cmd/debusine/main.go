@@ -10,11 +10,12 @@ import (
 	"debusine/sign"
 	"debusine/stack"
 	"debusine/worker"
+	"debusine/worker/signing"
 )
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == sign.ChildCommand {
 		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
 	}
-	os.Exit(cli.Run(os.Args, stack.Command(), stack.DeploymentCommand(), server.Command(), worker.Command(), server.AdminCommand()))
+	os.Exit(cli.Run(os.Args, stack.Command(), stack.DeploymentCommand(), server.Command(), worker.Command(), signing.Command(), server.AdminCommand()))
 }

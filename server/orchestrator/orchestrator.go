@@ -259,6 +259,17 @@ func (o *Orchestrator) Begin(ctx context.Context, worker debusine.Worker, id int
 		o.log.Warn("refused: a task token that is not this worker's", "worker", worker.Name, "id", id)
 		return store.Beginning{}, debusine.Forbiddenf("this task was not given to worker %s", worker.Name)
 	}
+	return o.begin(ctx, worker, d)
+}
+
+// BeginSigning answers a signing worker, which polls Temporal itself and so knows
+// its token as it is.
+func (o *Orchestrator) BeginSigning(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error) {
+	return o.begin(ctx, worker, d)
+}
+
+func (o *Orchestrator) begin(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error) {
+	id := d.WorkRequest
 	b, err := o.db.Begin(ctx, d)
 	if err != nil {
 		return b, err
