@@ -125,8 +125,6 @@ type OutputData struct {
 	Dropped []DroppedArchitecture `json:"dropped_architectures,omitempty"`
 	// Command is how the command of a task ended that runs one.
 	Command *CommandEnd `json:"command,omitempty"`
-	// Failure is why a build failed.
-	Failure *BuildFailure `json:"failure,omitempty"`
 	// AssetID is the asset that generatekey made.
 	AssetID int64 `json:"asset_id,omitempty"`
 	// AuditHead is NUMBER:HASH of the signing worker's audit after the work: who

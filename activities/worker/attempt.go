@@ -41,7 +41,6 @@ type attempt struct {
 	// Set in teardown, by who knows.
 	stage     string // in which the command failed
 	leastDisk int64  // bytes that the work is known to have taken
-	failure   *debusine.BuildFailure
 }
 
 // keepingTime is how long a log that the server may still want is offered
@@ -101,9 +100,9 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	a.account(&stats, result)
 	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
 	a.machineSize(&stats)
-	outcome := Outcome{Result: verdict, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result), Failure: a.failure}}
+	outcome := Outcome{Result: verdict, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result)}}
 	if ctx.Err() != nil {
-		outcome.Result, outcome.OutputData.Errors, outcome.OutputData.Failure = "", nil, nil
+		outcome.Result, outcome.OutputData.Errors = "", nil
 		return outcome, context.Cause(ctx)
 	}
 	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", verdict,

@@ -145,7 +145,6 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		return "", err
 	}
 	a.stage, a.leastDisk = verdict.summary.stage(), verdict.summary.number("Build-Space")*1024
-	a.failure = verdict.cause(ran)
 	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a, verdict.dose) })
 	if verdict.result != debusine.Success {
 		if verdict.reason != "" {
@@ -163,12 +162,10 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		return "", failed
 	case errors.As(err, new(notInjected)):
 		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "extra-packages-not-used"})
-		a.failure = &debusine.BuildFailure{Class: debusine.FailedDependencies, Evidence: err.Error()}
 		return debusine.Failure, nil
 	case isUnusable(err):
 		// sbuild says it is well, but what is there is not what a build leaves.
 		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "bad-output"})
-		a.failure = &debusine.BuildFailure{Class: debusine.FailedSource, Evidence: err.Error()}
 		return debusine.Failure, nil
 	case err != nil:
 		return "", err

@@ -25,7 +25,6 @@ type words struct {
 	mirror  string         // what apt could not fetch, and why
 	unmet   []string       // apt's list of dependencies that it cannot satisfy
 	dose    map[string]any // dose3's report
-	signs   signs          // what the build's end looks like
 }
 
 // wordsSize bounds a sentence of a tool, in bytes.
@@ -101,9 +100,6 @@ func empty(text []byte) bool {
 }
 
 func (l *listener) hearBuild(line []byte) {
-	if l.section == "Build" {
-		l.said.signs.hear(line)
-	}
 	switch {
 	case bytes.HasPrefix(line, []byte("dpkg-source: error: ")):
 		l.said.source = clip(line)
