@@ -312,7 +312,7 @@ func TestGatesGiveWorkAQueueOfItsOwn(t *testing.T) {
 	}
 	w.create("noop", `{}`)
 	var queues int
-	w.one(`SELECT count(*) FROM queues`, &queues)
+	w.one(`SELECT count(*) FROM queues WHERE name <> 'signing'`, &queues)
 	if queues != 3 { // a noop has its own
 		t.Errorf("%d queues", queues)
 	}
@@ -350,7 +350,7 @@ func TestTextThatPostgreSQLCannotHoldIsInvalid(t *testing.T) {
 		}
 	}
 	var left int
-	w.one(`SELECT (SELECT count(*) FROM work_requests) + (SELECT count(*) FROM queues)`, &left)
+	w.one(`SELECT (SELECT count(*) FROM work_requests) + (SELECT count(*) FROM queues WHERE name <> 'signing')`, &left)
 	if left != 0 {
 		t.Errorf("%d rows were left behind", left)
 	}
