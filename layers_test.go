@@ -18,7 +18,7 @@ import (
 // it may import. A folder that is not here is an error: it needs a place.
 func layers() map[string][]string {
 	row3 := []string{"debian", ""}
-	toStore := []string{"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "archive", "client", "store"}
+	toStore := []string{"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "dput", "archive", "client", "store"}
 	return map[string][]string{
 		"debian":     nil,
 		"api":        nil,
@@ -31,9 +31,10 @@ func layers() map[string][]string {
 		"files":      row3,
 		"sign":       append(slices.Clone(row3), "schema"), // the keys' own database
 		"executor":   row3,
+		"dput":       row3,
 		"archive":    row3,
 		"client":     {"api", "debian", ""},
-		"store":      {"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "archive", "client"},
+		"store":      {"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "dput", "archive", "client"},
 		"workflows":  {"debian", "", "lookup", "task"},
 		"activities": toStore,
 		"server":     append(slices.Clone(toStore), "workflows", "activities"),
