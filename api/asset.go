@@ -42,7 +42,8 @@ type AssetCreate struct {
 // SignWith is the body of POST asset/debusine:signing-key/FINGERPRINT/sign_with/,
 // with the token of the attempt that is about to sign.
 type SignWith struct {
-	Artifact int64 `json:"artifact"`
+	Artifact int64  `json:"artifact"`
+	File     string `json:"file,omitempty"` // only that one; default: all
 }
 
 // SigningPermit is the leave to sign the files of one artifact, now.

@@ -36,9 +36,10 @@ func (a *Attempt) CreateAsset(ctx context.Context, in api.AssetCreate) (out api.
 	return out, a.c.do(ctx, call{method: http.MethodPost, path: "asset/", body: in, into: &out})
 }
 
-// SignWith asks whether the files of an artifact may be signed with a key, now.
-func (a *Attempt) SignWith(ctx context.Context, fingerprint string, artifact int64) (p api.SigningPermit, err error) {
-	return p, a.c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "sign_with/"), body: api.SignWith{Artifact: artifact}, into: &p})
+// SignWith asks whether one file of an artifact, or with "" all, may be signed
+// with a key, now.
+func (a *Attempt) SignWith(ctx context.Context, fingerprint string, artifact int64, file string) (p api.SigningPermit, err error) {
+	return p, a.c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "sign_with/"), body: api.SignWith{Artifact: artifact, File: file}, into: &p})
 }
 
 // Heard is a heartbeat of a signing worker's attempt; it says whether the work

@@ -86,12 +86,16 @@ func (s *Server) signWith(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.db.SignWith(c.ctx(), c.who.AttemptID, c.who.WorkRequest, fingerprint, in.Artifact)
+	var paths []string
+	if in.File != "" {
+		paths = []string{in.File}
+	}
+	p, err := s.db.SignWith(c.ctx(), c.who.AttemptID, c.who.WorkRequest, fingerprint, in.Artifact, paths...)
 	if err != nil {
-		s.log.Warn("refused: a signature", "id", c.who.WorkRequest, "key", fingerprint, "artifact", in.Artifact, "error", err)
+		s.log.Warn("refused: a signature", "id", c.who.WorkRequest, "key", fingerprint, "artifact", in.Artifact, "file", in.File, "error", err)
 		return err
 	}
-	s.log.Info("permitted: a signature", "id", c.who.WorkRequest, "key", fingerprint, "artifact", in.Artifact, "user", p.User, "approved_by", p.Approvals)
+	s.log.Info("permitted: a signature", "id", c.who.WorkRequest, "key", fingerprint, "artifact", in.Artifact, "file", in.File, "user", p.User, "approved_by", p.Approvals)
 	return c.reply(showPermit(p))
 }
 

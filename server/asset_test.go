@@ -77,6 +77,8 @@ func TestASigningWorkerAsksForEachSignature(t *testing.T) {
 	if p.User != "olga" || p.Files["hello.changes"] != sum("x") || p.Now.IsZero() {
 		t.Errorf("%+v", p)
 	}
+	w.want(200, b.Token, "POST", sign, api.SignWith{Artifact: upload, File: "hello.changes"}, &p)
+	w.want(404, b.Token, "POST", sign, api.SignWith{Artifact: upload, File: "hello.dsc"}, nil)
 	for who, token := range map[string]string{"its owner": w.owner, "the machine itself": machine, "a build machine": external} {
 		if a := w.call(token, "POST", sign, api.SignWith{Artifact: upload}); a.status < 400 {
 			t.Errorf("%s got leave to sign", who)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"golang.org/x/sys/unix"
 
 	"debusine"
@@ -219,8 +220,7 @@ func (r request) sign(now time.Time) (answer response, err error) {
 		if err != nil {
 			return answer, err
 		}
-		answer.Signature, err = signOpenPGP(entity, r.Mode, r.Data, now)
-		return answer, err
+		return r.openPGP(entity, now)
 	}
 	private, err := r.private()
 	if err != nil {
@@ -229,6 +229,14 @@ func (r request) sign(now time.Time) (answer response, err error) {
 	entity, err := readEntity(private)
 	if err != nil {
 		return answer, err
+	}
+	return r.openPGP(entity, now)
+}
+
+// openPGP signs the data, or the file where there is one.
+func (r request) openPGP(entity *openpgp.Entity, now time.Time) (answer response, err error) {
+	if r.File != "" {
+		return answer, signFile(entity, r.Mode, r.File, r.To, now)
 	}
 	answer.Signature, err = signOpenPGP(entity, r.Mode, r.Data, now)
 	return answer, err

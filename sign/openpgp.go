@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -16,17 +17,20 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"golang.org/x/sys/unix"
 
 	"debusine"
 )
 
-// Mode is the shape of an OpenPGP signature.
+// Mode is the shape of a signature.
 type Mode string
 
-// The modes: around the text (.dsc, InRelease), or beside it (Release.gpg).
+// The modes: around a text (.dsc, InRelease), beside it (Release.gpg), or within
+// an executable.
 const (
-	Clear    Mode = "clear"
-	Detached Mode = "detached" // armoured
+	Clear    Mode = "clear"    // OpenPGP
+	Detached Mode = "detached" // OpenPGP, armoured, and UEFI
+	Attached Mode = "attached" // UEFI
 )
 
 // apt, gpgv and sqv of 2026 refuse SHA-1 and RSA keys below 2048 bits. Keys that
@@ -224,6 +228,30 @@ func signOpenPGP(entity *openpgp.Entity, mode Mode, data []byte, now time.Time) 
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// signFile writes the detached signature of a file of any size beside it.
+func signFile(entity *openpgp.Entity, mode Mode, from, to string, now time.Time) error {
+	if mode != Detached {
+		return debusine.Invalidf("the signature of a file is detached, not %.40q", mode)
+	}
+	if err := usable(entity, now); err != nil {
+		return err
+	}
+	in, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("reading what is to be signed: %w", err)
+	}
+	defer in.Close()
+	var out bytes.Buffer
+	if err := openpgp.ArmoredDetachSign(&out, entity, in, config(Ed25519, now, 0)); err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	out.WriteByte('\n')
+	if err := os.WriteFile(to, out.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("writing a signature: %w", err)
+	}
+	return nil
 }
 
 // clearSign writes text and signature, the latter with a checksum: GnuPG 2.2,

@@ -25,6 +25,13 @@ func (r request) signUEFI(now time.Time) error {
 	if r.Key.Storage == PKCS11 {
 		return debusine.Invalid{What: "keys in hardware sign no UEFI executables in this release", Hint: "use a key that is kept here for the purpose uefi"}
 	}
+	program, err := sbsign()
+	if err != nil {
+		return err
+	}
+	if err := checkImage(r.File); err != nil {
+		return err
+	}
 	private, err := r.private()
 	if err != nil {
 		return err
@@ -40,21 +47,37 @@ func (r request) signUEFI(now time.Time) error {
 	}
 	defer public.Close()
 	args := []string{"--key", "/proc/self/fd/3", "--cert", "/proc/self/fd/4", "--output", r.To}
-	if r.Mode == Detached {
+	switch r.Mode {
+	case Attached:
+	case Detached:
 		args = append(args, "--detached")
+	default:
+		return debusine.Invalidf("mode must be attached or detached, not %.40q", r.Mode)
 	}
-	command := exec.Command("sbsign", append(args, r.File)...)
+	command := exec.Command(program[0], append(append(program[1:], args...), r.File)...)
 	command.ExtraFiles = []*os.File{key, public}
 	// sbsign's own words stay here: they are about a file with a key.
 	err = command.Run()
-	if errors.Is(err, exec.ErrNotFound) {
-		return debusine.Missing{What: "the program sbsign", Hint: "apt install sbsigntool"}
-	}
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if errors.As(err, new(*exec.ExitError)) {
 		return debusine.Invalidf("sbsign refused the file: is it a PE executable?")
 	}
 	return err
+}
+
+// What sbsign may take for one file: it holds it in memory, twice.
+const (
+	sbsignMemory  = 3 * longestImage // bytes of address space
+	sbsignSeconds = 60               // of the processor
+)
+
+// sbsign is the command's beginning. prlimit(1) bounds it before its first
+// instruction, which we cannot do to a program that we start.
+func sbsign() ([]string, error) {
+	path, err := exec.LookPath("sbsign")
+	if err != nil {
+		return nil, debusine.Missing{What: "the program sbsign", Hint: "apt install sbsigntool"}
+	}
+	return []string{"/usr/bin/prlimit", fmt.Sprintf("--as=%d", sbsignMemory), fmt.Sprintf("--cpu=%d", sbsignSeconds), "--nproc=0", path}, nil
 }
 
 // inMemory is a file without a name on any disk.

@@ -88,9 +88,10 @@ func (s Signer) SignOpenPGP(ctx context.Context, key Key, mode Mode, data []byte
 	return answer.Signature, err
 }
 
-// SignUEFI signs the PE executable in one file and writes another: the signed
-// executable, or with Detached the signature alone.
-func (s Signer) SignUEFI(ctx context.Context, key Key, mode Mode, from, to string) error {
+// SignFile signs one file and writes another, in a folder that nobody else writes
+// to: for UEFI the signed PE executable (Attached) or the signature alone
+// (Detached), for OpenPGP the armoured signature (Detached).
+func (s Signer) SignFile(ctx context.Context, key Key, mode Mode, from, to string) error {
 	_, err := s.run(ctx, request{Do: doSign, Purpose: key.Purpose, Key: key.Private, Public: key.Public, Mode: mode, File: from, To: to})
 	return err
 }

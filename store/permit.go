@@ -66,8 +66,9 @@ func readSigning(ctx context.Context, tx pgx.Tx, id int64) (s signing, err error
 // SignWith judges whether an attempt may sign the files of an artifact with a
 // key, at this moment: the work request runs, names that key and that artifact,
 // its user still has the right, and the artifact is what a work request of this
-// workspace, or the user, made. The attempt counts as heard.
-func (db *DB) SignWith(ctx context.Context, attempt, workRequest int64, fingerprint string, artifact int64) (p Permit, err error) {
+// workspace, or the user, made. The attempt counts as heard. The permit is for all
+// files, or for those at the given paths.
+func (db *DB) SignWith(ctx context.Context, attempt, workRequest int64, fingerprint string, artifact int64, paths ...string) (p Permit, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		s, err := readSigning(ctx, tx, workRequest)
 		if err != nil {
@@ -89,7 +90,7 @@ func (db *DB) SignWith(ctx context.Context, attempt, workRequest int64, fingerpr
 		if p.waitReason != "" {
 			return debusine.Conflict{What: p.waitReason}
 		}
-		return s.output(ctx, tx, artifact, &p)
+		return s.output(ctx, tx, artifact, paths, &p)
 	})
 	return p, err
 }
@@ -133,7 +134,7 @@ func (s signing) permit(ctx context.Context, tx pgx.Tx) (p Permit, err error) {
 // output makes sure that the artifact is what it is said to be: whole, of this
 // workspace, and the output of a work request that succeeded, or uploaded by the
 // very user who signs.
-func (s signing) output(ctx context.Context, tx pgx.Tx, artifact int64, p *Permit) error {
+func (s signing) output(ctx context.Context, tx pgx.Tx, artifact int64, paths []string, p *Permit) error {
 	var good bool
 	err := tx.QueryRow(ctx, `
 		SELECT a.workspace_id = $2 AND a.complete AND CASE WHEN r.id IS NULL THEN a.created_by = $3
@@ -147,7 +148,7 @@ func (s signing) output(ctx context.Context, tx pgx.Tx, artifact int64, p *Permi
 		return debusine.Forbiddenf("artifact %d is neither the output of a work request of this workspace that succeeded nor an upload of %s", artifact, s.username)
 	}
 	p.Artifact, p.Files = artifact, map[string]string{}
-	rows, err := tx.Query(ctx, `SELECT path, encode(sha256, 'hex') FROM artifact_files WHERE artifact_id = $1`, artifact)
+	rows, err := tx.Query(ctx, `SELECT path, encode(sha256, 'hex') FROM artifact_files WHERE artifact_id = $1 AND ($2::text[] IS NULL OR path = ANY($2))`, artifact, paths)
 	if err != nil {
 		return err
 	}
@@ -156,6 +157,9 @@ func (s signing) output(ctx context.Context, tx pgx.Tx, artifact int64, p *Permi
 		p.Files[path] = sum
 		return nil
 	})
+	if err == nil && len(paths) > 0 && len(p.Files) != len(paths) {
+		return debusine.Missingf("a file of artifact %d", artifact)
+	}
 	return err
 }
 

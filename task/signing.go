@@ -16,6 +16,7 @@ import (
 var signingTasks = map[string]Definition{
 	"generatekey": {"generatekey", "makes a signing key (debusine:signing-key)", 10 * time.Minute, parser[GenerateKeyData]()},
 	"debsign":     {"debsign", "signs an upload: its .dsc, .buildinfo and .changes", 10 * time.Minute, parser[DebsignData]()},
+	"sign":        {"sign", "signs files: executables for Secure Boot, or any with OpenPGP", 6 * time.Hour, parser[SignData]()},
 }
 
 // SigningTask gives the definition of a signing task by name.

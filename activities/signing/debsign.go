@@ -72,11 +72,16 @@ func (d *Doer) debsign(ctx context.Context, job Job, data *task.DebsignData, ser
 
 // ask has the server judge the next signature.
 func (u *upload) ask(ctx context.Context, artifact int64) (api.SigningPermit, error) {
-	permit, err := u.server.SignWith(ctx, u.key.Fingerprint, artifact)
+	return ask(ctx, u.server, u.key, artifact, "")
+}
+
+// ask has the server judge the next signature: of one file, or of any.
+func ask(ctx context.Context, server Server, key vault.Key, artifact int64, file string) (api.SigningPermit, error) {
+	permit, err := server.SignWith(ctx, key.Fingerprint, artifact, file)
 	if err != nil {
 		return permit, fmt.Errorf("asking for leave to sign: %w", err)
 	}
-	if permit.Artifact != artifact || !strings.EqualFold(permit.Asset.Data.Fingerprint, u.key.Fingerprint) {
+	if permit.Artifact != artifact || !strings.EqualFold(permit.Asset.Data.Fingerprint, key.Fingerprint) {
 		return permit, debusine.Forbiddenf("the server's leave is for artifact %d and key %s", permit.Artifact, permit.Asset.Data.Fingerprint)
 	}
 	return permit, checkClock(permit.Now)
@@ -112,18 +117,27 @@ func isControl(name string) bool {
 }
 
 // same compares the artifact with what the leave is for.
-func (u *upload) same(permit api.SigningPermit) error {
+func (u *upload) same(permit api.SigningPermit) error { return same(u.of, permit) }
+
+func same(of api.Artifact, permit api.SigningPermit) error {
 	var madeBy int64
-	if u.of.CreatedByWorkRequest != nil {
-		madeBy = *u.of.CreatedByWorkRequest
+	if of.CreatedByWorkRequest != nil {
+		madeBy = *of.CreatedByWorkRequest
 	}
-	if madeBy != permit.MadeBy || len(permit.Files) != len(u.of.Files) {
-		return debusine.Forbiddenf("artifact %d is not the output that may be signed", u.of.ID)
+	if madeBy != permit.MadeBy || len(permit.Files) != len(of.Files) {
+		return debusine.Forbiddenf("artifact %d is not the output that may be signed", of.ID)
 	}
-	for name, file := range u.of.Files {
-		if permit.Files[name] == "" || permit.Files[name] != file.Checksums["sha256"] {
-			return debusine.Forbiddenf("file %.80q of artifact %d is not the one that may be signed", name, u.of.ID)
+	for name := range of.Files {
+		if err := sameFile(of, name, permit); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func sameFile(of api.Artifact, name string, permit api.SigningPermit) error {
+	if permit.Files[name] == "" || permit.Files[name] != of.Files[name].Checksums["sha256"] {
+		return debusine.Forbiddenf("file %.80q of artifact %d is not the one that may be signed", name, of.ID)
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ import (
 
 // Server is what a job needs of the server, spoken with its attempt's token.
 type Server interface {
-	// SignWith asks whether the files of an artifact may be signed now.
-	SignWith(ctx context.Context, fingerprint string, artifact int64) (api.SigningPermit, error)
+	// SignWith asks whether one file of an artifact, or with "" all, may be signed now.
+	SignWith(ctx context.Context, fingerprint string, artifact int64, file string) (api.SigningPermit, error)
 	// CreateAsset makes the asset of a key.
 	CreateAsset(ctx context.Context, in api.AssetCreate) (api.Asset, error)
 	// Artifact gives an artifact with its data and files.
@@ -61,13 +61,16 @@ type Doer struct {
 	Vault *vault.Vault
 	Log   *slog.Logger
 	Dir   string // for files under way; empty: the system's
+	// TrustedCerts are the SHA-256, hexadecimal, of the certificates that signed
+	// code may trust: code that trusts another is not signed.
+	TrustedCerts []string
 }
 
 // Do does a job. A fault (no right, an unknown key, an upload that contradicts
 // itself) is an Outcome with the result error; an error says that something is
 // away and the job may be tried again.
 func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) {
-	out, err := d.do(ctx, job, server)
+	result, out, err := d.do(ctx, job, server)
 	if head, failed := d.Vault.Head(context.WithoutCancel(ctx)); failed == nil && head.Seq > 0 {
 		out.AuditHead = head.String()
 	} else if failed != nil && err == nil {
@@ -75,7 +78,7 @@ func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) 
 	}
 	switch {
 	case err == nil:
-		return Outcome{Result: debusine.Success, OutputData: out}, nil
+		return Outcome{Result: result, OutputData: out}, nil
 	case ctx.Err() == nil && isFault(err):
 		out.Errors = []debusine.TaskError{{Message: err.Error(), Code: "execute-failed"}}
 		return Outcome{Result: debusine.Error, OutputData: out}, nil
@@ -83,22 +86,26 @@ func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) 
 	return Outcome{}, err
 }
 
-func (d *Doer) do(ctx context.Context, job Job, server Server) (debusine.OutputData, error) {
+func (d *Doer) do(ctx context.Context, job Job, server Server) (result debusine.Result, out debusine.OutputData, err error) {
 	definition, err := task.SigningTask(job.Task)
 	if err != nil {
-		return debusine.OutputData{}, err
+		return "", out, err
 	}
 	data, err := definition.Parse(job.Data)
 	if err != nil {
-		return debusine.OutputData{}, err
+		return "", out, err
 	}
 	switch data := data.(type) {
 	case *task.GenerateKeyData:
-		return d.generate(ctx, job, data, server)
+		out, err = d.generate(ctx, job, data, server)
 	case *task.DebsignData:
-		return d.debsign(ctx, job, data, server)
+		out, err = d.debsign(ctx, job, data, server)
+	case *task.SignData:
+		return d.sign(ctx, job, data, server)
+	default:
+		err = debusine.Invalidf("task %s is in no signing worker of this release", job.Task)
 	}
-	return debusine.OutputData{}, debusine.Invalidf("task %s is in no signing worker of this release", job.Task)
+	return debusine.Success, out, err
 }
 
 func isFault(err error) bool {

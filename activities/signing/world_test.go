@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"debusine"
 	"debusine/activities/signing"
 	"debusine/api"
@@ -27,6 +29,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == sign.ChildCommand {
 		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
 	}
+	if os.Getenv(dieAt) != "" {
+		os.Exit(m.Run()) // a process within a test
+	}
 	storetest.Main(m)
 }
 
@@ -34,6 +39,8 @@ func TestMain(m *testing.M) {
 type house struct {
 	*testing.T
 	doer   *signact.Doer
+	dsn    string // of the vault
+	signer sign.Signer
 	vault  *vault.Vault
 	key    vault.Key
 	files  map[string][]byte // of the upload, artifact 7
@@ -47,17 +54,43 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{T: t, files: source(t), log: &strings.Builder{}}
-	signer := sign.Signer{ServiceKeys: filepath.Join(t.TempDir(), "service.keys")}
-	h.must(sign.CreateServiceKeys(signer.ServiceKeys))
+	h := emptyHouse(t)
+	h.files = source(t)
 	var err error
-	h.vault, err = vault.Open(t.Context(), storetest.EmptyDSN(t), signer)
-	h.must(err)
-	t.Cleanup(h.vault.Close)
 	h.key, err = h.vault.Generate(t.Context(), sign.Wanted{Purpose: sign.OpenPGP, Name: "Archive <archive@example.org>"}, vault.Cause{})
 	h.must(err)
+	return h
+}
+
+// emptyHouse has a vault without keys.
+func emptyHouse(t *testing.T) *house {
+	t.Helper()
+	signer := sign.Signer{ServiceKeys: filepath.Join(t.TempDir(), "service.keys")}
+	if err := sign.CreateServiceKeys(signer.ServiceKeys); err != nil {
+		t.Fatal(err)
+	}
+	return houseAt(t, storetest.EmptyDSN(t), signer)
+}
+
+func houseAt(t *testing.T, dsn string, signer sign.Signer) *house {
+	t.Helper()
+	h := &house{T: t, dsn: dsn, signer: signer, log: &strings.Builder{}}
+	var err error
+	h.vault, err = vault.Open(t.Context(), dsn, signer)
+	h.must(err)
+	t.Cleanup(h.vault.Close)
 	h.doer = &signact.Doer{Vault: h.vault, Log: slog.New(slog.NewTextHandler(h.log, nil)), Dir: t.TempDir()}
 	return h
+}
+
+// exec changes the vault's database behind its back.
+func (h *house) exec(sql string) {
+	h.Helper()
+	db, err := pgx.Connect(h.Context(), h.dsn)
+	h.must(err)
+	defer db.Close(h.Context())
+	_, err = db.Exec(h.Context(), sql)
+	h.must(err)
 }
 
 func (h *house) must(err error) {
@@ -117,7 +150,7 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-func (h *house) SignWith(_ context.Context, fingerprint string, artifact int64) (api.SigningPermit, error) {
+func (h *house) SignWith(_ context.Context, fingerprint string, artifact int64, _ string) (api.SigningPermit, error) {
 	h.asked++
 	p := api.SigningPermit{Asset: api.Asset{Data: api.SigningKey{Fingerprint: fingerprint}}, User: "alice", Artifact: artifact, MadeBy: 3, Files: map[string]string{}, Now: time.Now()}
 	for name, content := range h.files {

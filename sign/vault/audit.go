@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -122,36 +124,71 @@ func (v *Vault) Head(ctx context.Context) (Head, error) { return head(ctx, v.poo
 // SignOpenPGP makes one signature and records it, the intention first. Whether it
 // may be made is the caller's to ask, right before.
 func (v *Vault) SignOpenPGP(ctx context.Context, key Key, mode sign.Mode, data []byte, by Cause) (signed []byte, err error) {
-	if key.RetiredAt != nil {
-		return nil, debusine.Conflictf("key %s is retired", key.Fingerprint)
-	}
-	intention := by.entry(Intend, key.Key)
-	intention.Data = sumOf(data)
-	at, err := v.append(ctx, intention)
-	if err != nil {
-		return nil, err
-	}
-	crash.Point(crash.Intended)
-	err = v.withPIN(ctx, key.Private, func() error {
+	err = v.recorded(ctx, key, sumOf(data), by, func() (string, error) {
 		signed, err = v.signer.SignOpenPGP(ctx, key.Key, mode, data)
-		return err
+		return sumOf(signed), err
 	})
-	crash.Point(crash.Signed)
-	end := by.entry(Sign, key.Key)
-	end.Data, end.Intention = intention.Data, at.Seq
-	if err != nil {
-		end.Event = Fail
-	} else {
-		end.Signature = sumOf(signed)
-	}
-	// A caller that has gone away meanwhile changes nothing about what was made.
-	if _, failed := v.append(context.WithoutCancel(ctx), end); failed != nil {
-		return nil, errors.Join(err, failed)
-	}
 	if err != nil {
 		return nil, err
 	}
 	return signed, nil
+}
+
+// SignFile does the same for one file, whose signature, or signed form, it writes
+// into another: sign.Signer.SignFile. Nobody else may change the first meanwhile.
+func (v *Vault) SignFile(ctx context.Context, key Key, mode sign.Mode, from, to string, by Cause) error {
+	sum, err := sumOfFile(from)
+	if err != nil {
+		return err
+	}
+	return v.recorded(ctx, key, sum, by, func() (string, error) {
+		if err := v.signer.SignFile(ctx, key.Key, mode, from, to); err != nil {
+			return "", err
+		}
+		return sumOfFile(to)
+	})
+}
+
+// recorded makes a signature between two entries. What is signed has the SHA-256
+// data; make gives that of what came out.
+func (v *Vault) recorded(ctx context.Context, key Key, data string, by Cause, make func() (string, error)) error {
+	if key.RetiredAt != nil {
+		return debusine.Conflictf("key %s is retired", key.Fingerprint)
+	}
+	intention := by.entry(Intend, key.Key)
+	intention.Data = data
+	at, err := v.append(ctx, intention)
+	if err != nil {
+		return err
+	}
+	crash.Point(crash.Intended)
+	var signature string
+	err = v.withPIN(ctx, key.Private, func() (err error) {
+		signature, err = make()
+		return err
+	})
+	crash.Point(crash.Signed)
+	end := by.entry(Sign, key.Key)
+	end.Data, end.Intention, end.Signature = data, at.Seq, signature
+	if err != nil {
+		end.Event, end.Signature = Fail, ""
+	}
+	// A caller that has gone away meanwhile changes nothing about what was made.
+	_, failed := v.append(context.WithoutCancel(ctx), end)
+	return errors.Join(err, failed)
+}
+
+func sumOfFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading what is signed: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", fmt.Errorf("reading what is signed: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func sumOf(data []byte) string {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
@@ -45,6 +46,7 @@ func Command() *cli.Command {
 			flag("service-keys", "the keys that protect keys are in `FILE`: debusine admin key service-key makes one", "", true),
 			flag("pkcs11-module", "keys in hardware are reached through the library `FILE`", "", false),
 			flag("pin-file", "the token's PIN is in `FILE`", "", false),
+			flag("signing-trusted-certs", "code may trust the certificates with these `SHA256` sums, separated by commas; code that trusts others is not signed", "", false),
 			flag("temporal", "Temporal's frontend at `HOST:PORT`", "127.0.0.1:7233", false),
 			flag("temporal-tls-ca", "trust the authority in `FILE` (PEM) for Temporal", "", false),
 			flag("temporal-tls-cert", "show Temporal the certificate in `FILE` (PEM)", "", false),
@@ -89,6 +91,10 @@ func open(ctx context.Context, c *cli.Context, log *slog.Logger) (*station, erro
 	if err := checkURL(c.String("api-url")); err != nil {
 		return nil, err
 	}
+	trusted, err := trustedCerts(c.String("signing-trusted-certs"))
+	if err != nil {
+		return nil, err
+	}
 	token, err := os.ReadFile(c.String("token-file"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing worker's token: %w\nhint: debusine admin worker create --signing --enable NAME prints one", err)
@@ -106,7 +112,7 @@ func open(ctx context.Context, c *cli.Context, log *slog.Logger) (*station, erro
 		return nil, err
 	}
 	home := client.New(client.Options{BaseURL: c.String("api-url"), Token: strings.TrimSpace(string(token)), UserAgent: "debusine-signing", Patience: patience})
-	return &station{home: home, doer: &signact.Doer{Vault: v, Log: log}, temporal: c.String("temporal"), tls: config, log: log}, nil
+	return &station{home: home, doer: &signact.Doer{Vault: v, Log: log, TrustedCerts: trusted}, temporal: c.String("temporal"), tls: config, log: log}, nil
 }
 
 // checkURL keeps tokens off the wire in plain text.
@@ -120,6 +126,19 @@ func checkURL(text string) error {
 		return nil
 	}
 	return cli.Exit("--api-url: a signing worker speaks https, but for loopback\nhint: put the API behind TLS (debusine server --tls-cert)", 2)
+}
+
+// trustedCerts reads fingerprints as people write them: colons and case mean
+// nothing.
+func trustedCerts(text string) (sums []string, err error) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }) {
+		sum := strings.ToLower(strings.ReplaceAll(word, ":", ""))
+		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
+			return nil, cli.Exit(fmt.Sprintf("--signing-trusted-certs: %.100q is no SHA-256\nhint: openssl x509 -in CERTIFICATE -noout -fingerprint -sha256", word), 2)
+		}
+		sums = append(sums, sum)
+	}
+	return sums, nil
 }
 
 func absolute(path string) string {
