@@ -126,9 +126,16 @@ func retryChild(ctx context.Context, tx pgx.Tx, id, root int64) error {
 	if err := revive(ctx, tx, root); err != nil {
 		return err
 	}
+	// The workflows around it go on; so does what is within it, when it is one.
 	_, err := tx.Exec(ctx, `
+		WITH RECURSIVE around AS (
+			SELECT id, parent_id FROM work_requests WHERE id = $2
+			UNION SELECT w.id, w.parent_id FROM work_requests w JOIN around a ON w.id = a.parent_id),
+		within AS (
+			SELECT id FROM work_requests WHERE parent_id = $2
+			UNION SELECT w.id FROM work_requests w JOIN within i ON w.parent_id = i.id)
 		UPDATE work_requests SET run = (SELECT run FROM work_requests WHERE id = $1)
-		 WHERE root_id = $1 AND id <> $2 AND NOT superseded AND status = 'completed'`, root, id)
+		 WHERE root_id = $1 AND id NOT IN (SELECT id FROM around UNION SELECT id FROM within) AND NOT superseded AND status = 'completed'`, root, id)
 	return err
 }
 

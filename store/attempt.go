@@ -314,7 +314,7 @@ func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, 
 		}
 		o = task.Outcome{ID: h.id, Status: h.status, Result: h.result}
 		var current bool
-		if err := tx.QueryRow(ctx, `SELECT $2 IN ('', temporal_id) FROM work_requests WHERE id = $1`, h.id, c.Execution).Scan(&current); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT $2 IN ('', coalesce(execution_id, temporal_id)) FROM work_requests WHERE id = $1`, h.id, c.Execution).Scan(&current); err != nil {
 			return err
 		}
 		if h.status.Ended() || !current {

@@ -17,23 +17,27 @@ import (
 // An upload stands for the source package that it extends.
 func (db *DB) SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error) {
 	var (
-		raw             json.RawMessage
-		workspace, user int64
+		raw json.RawMessage
+		r   = reader{q: db.pool}
 	)
-	err := db.pool.QueryRow(ctx, `SELECT coalesce(configured_task_data, task_data), workspace_id, created_by FROM work_requests WHERE id = $1`, q.ID).Scan(&raw, &workspace, &user)
+	err := db.pool.QueryRow(ctx, `SELECT coalesce(configured_task_data, task_data), workspace_id, created_by, coalesce(root_id, id) FROM work_requests WHERE id = $1`, q.ID).
+		Scan(&raw, &r.workspace, &r.user, &r.root)
 	if err != nil {
 		return task.Source{}, fault(err, fmt.Sprintf("work request %d", q.ID))
 	}
-	return db.SourceFactsFor(ctx, workspace, user, raw)
+	return r.sourceFacts(ctx, raw)
 }
 
 // SourceFactsFor tells the same of data that are not a work request yet.
-func (db *DB) SourceFactsFor(ctx context.Context, workspace, user int64, raw json.RawMessage) (s task.Source, err error) {
+func (db *DB) SourceFactsFor(ctx context.Context, workspace, user int64, raw json.RawMessage) (task.Source, error) {
+	return reader{q: db.pool, workspace: workspace, user: user}.sourceFacts(ctx, raw)
+}
+
+func (r reader) sourceFacts(ctx context.Context, raw json.RawMessage) (s task.Source, err error) {
 	var data task.SbuildWorkflowData
 	if err := task.ReadWorkflow(raw, &data); err != nil {
 		return s, err
 	}
-	r := reader{q: db.pool, workspace: workspace, user: user}
 	a, err := r.one(ctx, data.Input.SourceArtifact, task.Need{Categories: []string{"debian:source-package", "debian:upload"}})
 	if err != nil {
 		return s, fmt.Errorf("input.source_artifact: %w", err)

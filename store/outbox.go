@@ -73,12 +73,17 @@ type Untold struct {
 	RunID      string
 	Started    bool   // in Temporal
 	RootLives  bool   // the workflow of a child has not ended
-	RootID     string // Temporal id of the workflow of a child
-	RootRunID  string
+	RootID     string // Temporal id of the workflow in which a child runs; of a workflow that is a child, its own
+	RootRunID  string // empty: the newest
 	TaskToken  []byte // of the newest attempt, if there was one
 	Attempt    int64
 	Ending     string // of that attempt
 }
+
+// runsIn is the Temporal workflow in which a child r of root runs, and its run where
+// that is known.
+const runsIn = `coalesce(r.execution_id, root.temporal_id, ''),
+	CASE WHEN r.execution_id IS NULL OR r.execution_id = root.temporal_id THEN coalesce(root.temporal_run_id, '') ELSE '' END`
 
 // Untold gives ends older than age of which Temporal may not know, of the one
 // work request or with id 0 of all: those of work requests first, then attempts
@@ -90,9 +95,9 @@ func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold
 			SELECT id FROM work_requests WHERE status IN ('completed', 'aborted') AND NOT temporal_closed
 			UNION SELECT work_request_id FROM attempts WHERE ended_at IS NOT NULL AND NOT told)
 		SELECT r.id, r.task_type, r.status, r.result, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), r.temporal_started,
-		       coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, ''), a.task_token, coalesce(a.id, 0), coalesce(a.ending, ''),
-		       coalesce(root.status NOT IN ('completed', 'aborted'), false)
-		  FROM doubtful JOIN work_requests r USING (id) LEFT JOIN work_requests root ON root.id = r.root_id
+		       `+runsIn+`, a.task_token, coalesce(a.id, 0), coalesce(a.ending, ''),
+		       coalesce(parent.status NOT IN ('completed', 'aborted'), false)
+		  FROM doubtful JOIN work_requests r USING (id) LEFT JOIN work_requests root ON root.id = r.root_id LEFT JOIN work_requests parent ON parent.id = r.parent_id
 		  LEFT JOIN LATERAL (SELECT * FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
 		 WHERE ($1 = 0 OR r.id = $1)
 		   AND ((r.status IN ('completed', 'aborted') AND NOT r.temporal_closed AND r.completed_at < now() - $2::interval
@@ -171,7 +176,7 @@ func (db *DB) EndByDecree(ctx context.Context, id int64, temporalID string, abor
 // asked, empty for one that stands alone.
 func (db *DB) PendingUnheld(ctx context.Context, age time.Duration, limit int) ([]Untold, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT r.id, r.task_type, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), coalesce(root.temporal_id, ''), coalesce(root.temporal_run_id, '')
+		SELECT r.id, r.task_type, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), `+runsIn+`
 		  FROM work_requests r LEFT JOIN work_requests root ON root.id = r.root_id
 		 WHERE r.status = 'pending' AND r.task_type = 'Worker' AND r.due < now() - $1::interval
 		   AND (r.root_id IS NOT NULL OR r.temporal_started) ORDER BY r.due LIMIT $2`, age, limit)

@@ -48,9 +48,12 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if p.configured, err = json.Marshal(data); err != nil {
 		return p, err
 	}
-	if n.TaskType == debusine.SigningTask {
+	switch n.TaskType {
+	case debusine.SigningTask:
 		queue := task.SigningQueue // made by a migration; no machine is entitled to it
 		p.queue = &queue
+		return p, nil
+	case debusine.ServerTask, debusine.WaitTask:
 		return p, nil
 	}
 	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
@@ -99,6 +102,9 @@ func (p *prepared) configure(ctx context.Context, tx pgx.Tx, definition task.Def
 	return data, err
 }
 
+// aboutJSON is dynamic data that say what a workflow is about.
+func aboutJSON(about task.Description) (json.RawMessage, error) { return json.Marshal(about) }
+
 // withSteps keeps with the dynamic data what configured the task.
 func withSteps(dynamic json.RawMessage, steps []taskconfig.Step) (json.RawMessage, error) {
 	if len(steps) == 0 {
@@ -120,31 +126,47 @@ func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task
 	if p.root != nil {
 		reader.root = *p.root
 	}
+	description, dynamic, err := reader.describe(ctx, data)
+	if err != nil {
+		return description, err
+	}
+	if err := merge(dynamic, description); err != nil {
+		return description, err
+	}
+	p.dynamic, err = json.Marshal(dynamic)
+	return description, err
+}
+
+// described is data that tell what they are about: of a task or of a workflow.
+type described interface {
+	Needs() []task.Need
+	Describe(found map[string][]debusine.Artifact) task.Description
+}
+
+// describe resolves the needs and gives their ids by field.
+func (r reader) describe(ctx context.Context, data described) (task.Description, map[string]any, error) {
 	found := map[string][]debusine.Artifact{}
 	dynamic := map[string]any{}
 	for _, need := range data.Needs() {
-		artifacts, err := reader.need(ctx, need)
+		artifacts, err := r.need(ctx, need)
 		if err != nil {
-			return task.Description{}, fmt.Errorf("resolving %s: %w", need.Field, err)
+			return task.Description{}, nil, fmt.Errorf("resolving %s: %w", need.Field, err)
 		}
 		found[need.Field] = artifacts
 		ids := make([]int64, len(artifacts))
 		for i, a := range artifacts {
 			ids[i] = a.ID
 		}
-		if need.Many {
+		switch {
+		case need.Many:
 			dynamic[need.Field] = ids
-		} else {
+		case len(ids) == 0:
+			return task.Description{}, nil, debusine.Missingf("what %s leads to", need.Field)
+		default:
 			dynamic[need.Field] = ids[0]
 		}
 	}
-	description := data.Describe(found)
-	if err := merge(dynamic, description); err != nil {
-		return description, err
-	}
-	var err error
-	p.dynamic, err = json.Marshal(dynamic)
-	return description, err
+	return data.Describe(found), dynamic, nil
 }
 
 // providedTags are those of the work: its scope, workspace and source package;

@@ -232,19 +232,26 @@ func (db *DB) ExplainTaskConfiguration(ctx context.Context, workspace int64, nam
 	return taskconfig.Apply(entries, t, data)
 }
 
-// ConfigureWorkflow applies the task configuration to a workflow's data before it
-// decides anything; about is what the workflow is about. The data of n are those
+// ConfigureWorkflow looks up what a workflow is about and applies the task
+// configuration to its data before it decides anything. The data of n are those
 // that the user gave, and stay.
-func (db *DB) ConfigureWorkflow(ctx context.Context, n *New, about task.Description) error {
-	name, data, err := workflowConfiguration(*n)
+func (db *DB) ConfigureWorkflow(ctx context.Context, n *New) (about task.Description, err error) {
+	return configureWorkflow(ctx, reader{q: db.pool, workspace: n.WorkspaceID, user: n.CreatedBy}, n)
+}
+
+func configureWorkflow(ctx context.Context, r reader, n *New) (about task.Description, err error) {
+	name := task.Canonical(n.TaskName)
+	data, err := task.ParseWorkflow(name, n.Data)
 	if err != nil {
-		return err
+		return about, fmt.Errorf("workflow %s: %w", name, err)
 	}
-	provided, _, err := providedTags(ctx, db.pool, n.WorkspaceID, about)
+	if about, _, err = r.describe(ctx, data); err != nil {
+		return about, err
+	}
+	provided, _, err := providedTags(ctx, r.q, n.WorkspaceID, about)
 	if err != nil {
-		return err
+		return about, err
 	}
-	r := reader{q: db.pool, workspace: n.WorkspaceID, user: n.CreatedBy}
 	target := taskconfig.Target{TaskType: debusine.WorkflowTask, TaskName: name, Subject: about.Subject, Context: about.ConfigurationContext, TagsProvided: provided}
 	configuration, named := data.Configuration()
 	c, err := r.configure(ctx, configuration, named, target, n.Data, func(raw json.RawMessage) error {
@@ -254,16 +261,10 @@ func (db *DB) ConfigureWorkflow(ctx context.Context, n *New, about task.Descript
 	var bad misconfigured
 	if errors.As(err, &bad) {
 		n.failed = configureFailed(bad)
-		return nil
+		return about, nil
 	}
 	n.configured, n.steps = c.data, c.steps
-	return err
-}
-
-func workflowConfiguration(n New) (string, task.WorkflowData, error) {
-	name := task.Canonical(n.TaskName)
-	data, err := task.ParseWorkflow(name, n.Data)
-	return name, data, err
+	return about, err
 }
 
 func configureFailed(err error) *debusine.OutputData {

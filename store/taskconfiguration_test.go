@@ -90,10 +90,17 @@ func TestAConfiguredEnvironmentThatDoesNotExistIsTheConfigurationsFault(t *testi
 func TestWorkflowsAreConfiguredByTheirTarget(t *testing.T) {
 	w := newWorld(t)
 	w.configure(`{"task_type": "Workflow", "task_name": "sbuild", "subject": "grub", "context": "jessie", "override_values": {"architectures_denylist": ["riscv64"]}}`)
-	data := json.RawMessage(`{"input": {"source_artifact": 1}, "target_distribution": "debian:jessie", "architectures": ["amd64"]}`)
+	data := func(source string) json.RawMessage {
+		id := w.artifact("debian:source-package", fmt.Sprintf(`{"name": %q, "version": "1"}`, source))
+		return json.RawMessage(fmt.Sprintf(`{"input": {"source_artifact": %d}, "target_distribution": "debian:jessie", "architectures": ["amd64"]}`, id))
+	}
 	for source, want := range map[string]bool{"grub": true, "hello": false} {
-		n := store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: "sbuild", Data: data}
-		w.must(w.ConfigureWorkflow(t.Context(), &n, task.Description{Subject: source, Source: source, ConfigurationContext: "jessie"}))
+		n := store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: "sbuild", Data: data(source)}
+		about, err := w.ConfigureWorkflow(t.Context(), &n)
+		w.must(err)
+		if about.Subject != source || about.ConfigurationContext != "jessie" {
+			t.Errorf("%s is about %+v", source, about)
+		}
 		if got := strings.Contains(string(n.Configured()), "riscv64"); got != want {
 			t.Errorf("%s: %s", source, n.Configured())
 		}
@@ -103,9 +110,10 @@ func TestWorkflowsAreConfiguredByTheirTarget(t *testing.T) {
 			t.Errorf("%s: what configured it is kept: %v", source, kept)
 		}
 	}
-	n := store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: "sbuild", Data: data}
+	n := store.New{WorkspaceID: w.workspace, CreatedBy: w.user, TaskType: debusine.WorkflowTask, TaskName: "sbuild", Data: data("grub")}
 	w.configure(`{"task_type": "Workflow", "task_name": "sbuild", "override_values": {"architectures_denylist": "all of them"}}`)
-	w.must(w.ConfigureWorkflow(t.Context(), &n, task.Description{Subject: "grub"}))
+	_, err := w.ConfigureWorkflow(t.Context(), &n)
+	w.must(err)
 	id, err := w.Create(t.Context(), n)
 	w.must(err)
 	w.wants(id, "completed:error")

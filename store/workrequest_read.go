@@ -19,7 +19,8 @@ const workRequestSQL = `
 	       r.priority_adjustment, r.output_data, r.parent_id, r.root_id, coalesce(r.step, ''), coalesce(t.name, ''), r.workflow_data,
 	       r.event_reactions, r.supersedes_id, (SELECT id FROM work_requests n WHERE n.supersedes_id = r.id),
 	       r.scheduler_tags_provided, r.scheduler_tags_required, coalesce(r.queue, ''), r.losses, r.run,
-	       coalesce(r.temporal_id, root.temporal_id, ''), coalesce(r.temporal_run_id, root.temporal_run_id, ''),
+	       coalesce(r.temporal_id, r.execution_id, root.temporal_id, ''),
+	       coalesce(r.temporal_run_id, CASE WHEN r.execution_id IS NULL OR r.execution_id = root.temporal_id THEN root.temporal_run_id END, ''),
 	       ARRAY(SELECT f.id FROM artifacts f LEFT JOIN attempts fa ON fa.id = f.created_by_attempt
 	              WHERE f.created_by_work_request = r.id AND f.complete AND (fa.id IS NULL OR fa.ending = 'completed') ORDER BY f.id),
 	       coalesce(r.dynamic_task_data->>'subject', ''), coalesce(r.dynamic_task_data->>'configuration_context', ''), w.scope_id, w.public,

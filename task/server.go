@@ -2,10 +2,8 @@ package task
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"debusine"
@@ -38,12 +36,16 @@ type PlanRequest struct {
 // Step is one child to be: named within its parent, so that asking twice makes
 // it once.
 type Step struct {
-	Name      string          `json:"step"`
-	TaskName  string          `json:"task_name"` // a worker task
-	Data      json.RawMessage `json:"data"`
-	Display   string          `json:"display_name,omitempty"`
-	Group     string          `json:"group,omitempty"`
-	Reactions Reactions       `json:"event_reactions"`
+	Name     string            `json:"step"`
+	Kind     debusine.TaskType `json:"task_type,omitempty"` // empty: what TypeOf says of the task
+	TaskName string            `json:"task_name"`
+	// Supersedes asks for another try after this one, which ended without success:
+	// a new work request in its place. Asking twice makes one.
+	Supersedes int64           `json:"supersedes,omitempty"`
+	Data       json.RawMessage `json:"data"`
+	Display    string          `json:"display_name,omitempty"`
+	Group      string          `json:"group,omitempty"`
+	Reactions  Reactions       `json:"event_reactions"`
 }
 
 // Planned answers a PlanRequest, in its order.
@@ -53,12 +55,18 @@ type Planned struct {
 
 // Child is a planned step.
 type Child struct {
-	Step    string   `json:"step"`
-	ID      int64    `json:"work_request"`
-	Task    string   `json:"task"`
-	Queue   string   `json:"queue"`
-	Ended   *Outcome `json:"ended,omitempty"` // it needs no doing any more
-	Summary string   `json:"summary,omitempty"`
+	Step string            `json:"step"`
+	ID   int64             `json:"work_request"`
+	Kind debusine.TaskType `json:"task_type,omitempty"` // empty: of histories before there were others than Worker
+	Task string            `json:"task"`
+	// Queue of Temporal, of what runs on one.
+	Queue string `json:"queue"`
+	// Of a workflow within the workflow: its Temporal id, and its data after the task
+	// configuration.
+	Execution string          `json:"execution,omitempty"`
+	Data      json.RawMessage `json:"data,omitempty"`
+	Ended     *Outcome        `json:"ended,omitempty"` // it needs no doing any more
+	Summary   string          `json:"summary,omitempty"`
 }
 
 // Reactions are what happens on a work request's events (spec §5.2).
@@ -121,26 +129,4 @@ type Conclusion struct {
 // OnServer asks the server for one of its tasks.
 func (t Task[In, Out]) OnServer(ctx workflow.Context, in In) (Out, error) {
 	return t.Do(ctx, onServer(t.Limit), in).Wait(ctx)
-}
-
-// WorkerOptions are the Temporal options of a worker task's activity, the same
-// for a child of a workflow and for one that stands alone. Temporal's own
-// attempts count nothing: it cannot tell a hand-back from a lost machine, we can.
-func WorkerOptions(queue, name string) (limit, heartbeat time.Duration, retry *temporal.RetryPolicy) {
-	limit = 12 * time.Hour
-	if d, err := DefinitionOf(TypeOf(name), name); err == nil {
-		limit = d.Limit
-	}
-	return limit + HeartbeatGrace, HeartbeatGrace, &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1}
-}
-
-// OnWorker asks a build machine for a planned child's work.
-func OnWorker(ctx workflow.Context, start WorkflowStart, c Child) Future[Outcome] {
-	limit, heartbeat, retry := WorkerOptions(c.Queue, c.Task)
-	t := Task[WorkRequest, Outcome]{Name: c.Task}
-	return t.Do(ctx, workflow.ActivityOptions{
-		TaskQueue: c.Queue, ActivityID: ActivityID(start.Installation, c.ID), StartToCloseTimeout: limit, HeartbeatTimeout: heartbeat,
-		RetryPolicy: retry, WaitForCancellation: true, Summary: fmt.Sprintf("%s (work request %d)", Plain(c.Summary), c.ID),
-		Priority: temporal.Priority{PriorityKey: PriorityKey(start.Priority), FairnessKey: FairnessKey(start.Scope, start.Workspace)},
-	}, WorkRequest{c.ID})
 }

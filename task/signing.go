@@ -33,22 +33,6 @@ func SigningTasks() []string {
 	return slices.Sorted(maps.Keys(signingTasks)) //workflowcheck:ignore (sorted)
 }
 
-// TypeOf says where a task of that name runs: no two have one name.
-func TypeOf(name string) debusine.TaskType {
-	if _, ok := signingTasks[Canonical(name)]; ok {
-		return debusine.SigningTask
-	}
-	return debusine.WorkerTask
-}
-
-// DefinitionOf gives the definition of a task of either catalogue.
-func DefinitionOf(kind debusine.TaskType, name string) (Definition, error) {
-	if kind == debusine.SigningTask {
-		return SigningTask(name)
-	}
-	return WorkerTask(name)
-}
-
 // GenerateKeyData is the input of generatekey: spec §3.10. The key belongs to the
 // workspace of the work request.
 type GenerateKeyData struct {
@@ -109,19 +93,29 @@ func (d *DebsignData) check() error {
 func (d *DebsignData) SigningKey() string { return d.Key }
 
 // Needs the upload.
-func (d *DebsignData) Needs() []Need {
-	return []Need{{Field: "input_unsigned_id", Lookups: []debusine.Lookup{d.Unsigned}, Categories: []string{debusine.CategoryUpload}}}
-}
+func (d *DebsignData) Needs() []Need { return []Need{unsignedUpload(d.Unsigned)} }
 
 // Requires no tags: signing workers have a queue of their own.
 func (d *DebsignData) Requires() []string { return nil }
 
 // Describe names the upload's source package and version.
 func (d *DebsignData) Describe(found map[string][]debusine.Artifact) Description {
+	return describeUpload(found[unsignedID])
+}
+
+// unsignedID is where dynamic data name the upload that is to be signed.
+const unsignedID = "input_unsigned_id"
+
+func unsignedUpload(l debusine.Lookup) Need {
+	return Need{Field: unsignedID, Lookups: []debusine.Lookup{l}, Categories: []string{debusine.CategoryUpload}}
+}
+
+// describeUpload names the source package and version of an upload.
+func describeUpload(found []debusine.Artifact) Description {
 	var upload struct {
 		Fields struct{ Source, Version, Architecture, Distribution string } `json:"changes_fields"`
 	}
-	for _, a := range found["input_unsigned_id"] {
+	for _, a := range found {
 		_ = json.Unmarshal(a.Data, &upload) // validated when the artifact was made
 	}
 	source, _, _ := strings.Cut(upload.Fields.Source, " ")

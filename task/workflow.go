@@ -34,6 +34,10 @@ type WorkflowData interface {
 	check() error
 	// Configuration is the task configuration that changes the data.
 	Configuration() (name string, named bool)
+	// Needs are the lookups that tell what the workflow is about.
+	Needs() []Need
+	// Describe says what the workflow is about, once the lookups are resolved.
+	Describe(found map[string][]debusine.Artifact) Description
 }
 
 // SbuildWorkflowData is the input of the sbuild workflow: spec §4.1. What is
@@ -51,6 +55,23 @@ type SbuildWorkflowData struct {
 	// list, when it has any, and none of the other list are built on.
 	ArchitecturesAllowlist []string `json:"architectures_allowlist,omitempty"`
 	ArchitecturesDenylist  []string `json:"architectures_denylist,omitempty"`
+}
+
+// Needs the source package, or an upload that extends it.
+func (d *SbuildWorkflowData) Needs() []Need {
+	return []Need{{Field: "input_source_artifact_id", Lookups: []debusine.Lookup{d.Input.SourceArtifact},
+		Categories: []string{debusine.CategorySourcePackage, debusine.CategoryUpload},
+		Follow:     []Follow{{From: debusine.CategoryUpload, Relation: "extends", To: debusine.CategorySourcePackage}}}}
+}
+
+// Describe names the source package and the target's codename.
+func (d *SbuildWorkflowData) Describe(found map[string][]debusine.Artifact) Description {
+	var source struct{ Name, Version string }
+	for _, a := range found["input_source_artifact_id"] {
+		_ = json.Unmarshal(a.Data, &source) // validated when the artifact was made
+	}
+	return Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: d.Codename(),
+		Source: source.Name, Version: source.Version, Suite: d.Codename()}
 }
 
 // Vendor is the first half of the target distribution.
@@ -170,8 +191,11 @@ func (w *Words) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// Needs nothing.
+func (d *UpdateEnvironmentsData) Needs() []Need { return nil }
+
 // Describe names what is made: "debian:bookworm,trixie" on "amd64,arm64".
-func (d *UpdateEnvironmentsData) Describe() Description {
+func (d *UpdateEnvironmentsData) Describe(map[string][]debusine.Artifact) Description {
 	var suites, arches []string
 	for _, t := range d.Targets {
 		suites, arches = append(suites, t.Codenames...), append(arches, t.Architectures...)
@@ -267,19 +291,31 @@ func (t EnvironmentTarget) Bootstrap(codename, arch string) (json.RawMessage, er
 	return json.Marshal(d)
 }
 
-// NoopWorkflowData is the input of the noop workflow: it asks for some noops.
+// NoopWorkflowData is the input of the noop workflow: it asks for some noops, of
+// build machines, of the server, and of noop workflows within it, which ask for as
+// many of build machines.
 type NoopWorkflowData struct {
 	common
 	Children          int    `json:"children,omitempty"`
+	ServerChildren    int    `json:"server_children,omitempty"`
+	Workflows         int    `json:"workflows,omitempty"`
 	BuildArchitecture string `json:"build_architecture,omitempty"`
 }
 
 func (d *NoopWorkflowData) check() error {
-	if d.Children < 0 || d.Children > 1000 {
-		return debusine.Invalidf("children must lie between 0 and 1000")
+	for field, n := range map[string]int{"children": d.Children, "server_children": d.ServerChildren, "workflows": d.Workflows} {
+		if n < 0 || n > 1000 {
+			return debusine.Invalidf("%s must lie between 0 and 1000", field)
+		}
 	}
 	return checkOptionalArch(d.BuildArchitecture, "")
 }
+
+// Needs nothing.
+func (d *NoopWorkflowData) Needs() []Need { return nil }
+
+// Describe says nothing.
+func (d *NoopWorkflowData) Describe(map[string][]debusine.Artifact) Description { return Description{} }
 
 // Workflows are the names of all workflows, sorted.
 func Workflows() []string {

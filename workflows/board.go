@@ -19,6 +19,7 @@ type board struct {
 	outcomes []task.Outcome
 	left     []debusine.DroppedArchitecture
 	end      string // how it ended
+	waits    *waits
 }
 
 // aborted is the end of a workflow that a person aborted, and of its children.
@@ -26,6 +27,14 @@ const aborted = string(debusine.Aborted)
 
 // longestBoard is how many children are listed; a person reads no more.
 const longestBoard = 50
+
+// add puts further children on the board, and gives the place of the first.
+func (b *board) add(children []task.Child, outcomes []task.Outcome) (first int) {
+	first = len(b.children)
+	b.children = append(b.children, children...)
+	b.outcomes = append(b.outcomes, outcomes...)
+	return first
+}
 
 func (b *board) show(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, b.String()) }
 

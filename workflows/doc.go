@@ -3,7 +3,7 @@
 // that it takes, which are tested without Temporal.
 //
 // A workflow does nothing itself. It asks the server to plan work requests
-// (task.Plan), asks build machines to do them (task.OnWorker), and tells the
+// (task.Plan), has each done where its kind is done (children.go), and tells the
 // server how it ended (task.Conclude). A build that fails is a result: the
 // workflow then completes, for Temporal, with the result "failure". A cancelled
 // one was aborted by a person; only a defect of ours is a failed one.
@@ -36,7 +36,7 @@ func Register(r worker.WorkflowRegistry) {
 // error and its words; cancellation leaves the record to who aborted. The board
 // shows in the Web UI how it goes.
 func runStory(ctx workflow.Context, start task.WorkflowStart, about string, story func(workflow.Context, *board) (debusine.Result, debusine.OutputData, error)) (task.Outcome, error) {
-	b := &board{root: start.ID, about: about}
+	b := &board{root: start.ID, about: about, waits: listen(ctx)}
 	b.show(ctx)
 	result, output, err := story(ctx, b)
 	if err != nil {
@@ -66,51 +66,4 @@ func faultOf(err error) (message string, ours bool) {
 		return app.Message(), false
 	}
 	return "", true
-}
-
-// window is how many children run at once; beyond it they follow one another.
-const window = 100
-
-// runChildren does the planned children, at most window at once, and gives
-// their outcomes in order. What has ended already is not done again. The board
-// shows each as it ends.
-func runChildren(ctx workflow.Context, start task.WorkflowStart, b *board, children []task.Child) ([]task.Outcome, error) {
-	outcomes := make([]task.Outcome, len(children))
-	b.children, b.outcomes = children, outcomes
-	selector := workflow.NewSelector(ctx)
-	var failed error
-	open := 0
-	for i, c := range children {
-		if c.Ended != nil {
-			outcomes[i] = *c.Ended
-			continue
-		}
-		if open == window {
-			selector.Select(ctx)
-			open--
-		}
-		selector.AddFuture(task.OnWorker(ctx, start, c).Future, func(f workflow.Future) {
-			if err := f.Get(ctx, &outcomes[i]); err != nil && failed == nil {
-				failed = err
-			}
-			b.show(ctx)
-		})
-		open++
-	}
-	b.show(ctx)
-	for ; open > 0; open-- {
-		selector.Select(ctx)
-	}
-	return outcomes, failed
-}
-
-// summarize is the result of a workflow whose children came to this: a success
-// only when each succeeded. An aborted child makes it a failure.
-func summarize(outcomes []task.Outcome) debusine.Result {
-	for _, o := range outcomes {
-		if !o.Succeeded() {
-			return debusine.Failure
-		}
-	}
-	return debusine.Success
 }

@@ -19,16 +19,12 @@ func UpdateEnvironments(ctx workflow.Context, start task.WorkflowStart) (task.Ou
 		if err := read(start, &data); err != nil {
 			return "", debusine.OutputData{}, err
 		}
-		b.about = "Making build environments of " + data.Describe().ParameterSummary
+		b.about = "Making build environments of " + data.Describe(nil).ParameterSummary
 		steps, err := environmentSteps(data)
 		if err != nil {
 			return "", debusine.OutputData{}, err
 		}
-		planned, err := task.Plan.OnServer(ctx, task.PlanRequest{Parent: start.ID, Steps: steps})
-		if err != nil {
-			return "", debusine.OutputData{}, err
-		}
-		outcomes, err := runChildren(ctx, start, b, planned.Children)
+		outcomes, err := runSteps(ctx, start, b, steps...)
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
 }
@@ -84,24 +80,41 @@ func orOne(words []string) []string {
 func Noop(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) {
 	return runStory(ctx, start, "Doing nothing", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
 		var data task.NoopWorkflowData
-		if err := read(start, &data); err != nil || data.Children == 0 {
+		if err := read(start, &data); err != nil {
+			return "", debusine.OutputData{}, err
+		}
+		steps, err := noopSteps(data)
+		if err != nil || len(steps) == 0 {
 			return debusine.Success, debusine.OutputData{}, err
 		}
-		raw, err := json.Marshal(task.NoopData{BuildArchitecture: data.BuildArchitecture})
-		if err != nil {
-			return "", debusine.OutputData{}, err
-		}
-		req := task.PlanRequest{Parent: start.ID}
-		for i := range data.Children {
-			req.Steps = append(req.Steps, task.Step{Name: fmt.Sprintf("noop-%d", i), TaskName: "noop", Data: raw, Display: fmt.Sprintf("Noop %d of %d", i+1, data.Children)})
-		}
-		planned, err := task.Plan.OnServer(ctx, req)
-		if err != nil {
-			return "", debusine.OutputData{}, err
-		}
-		outcomes, err := runChildren(ctx, start, b, planned.Children)
+		outcomes, err := runSteps(ctx, start, b, steps...)
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
+}
+
+func noopSteps(data task.NoopWorkflowData) (steps []task.Step, err error) {
+	for _, kind := range []struct {
+		of       int
+		step     task.Step
+		data     any
+		what, as string
+	}{
+		{data.Children, task.Step{TaskName: "noop"}, task.NoopData{BuildArchitecture: data.BuildArchitecture}, "Noop", "noop-%d"},
+		{data.ServerChildren, task.Step{TaskName: "servernoop"}, task.ServerNoopData{}, "Noop of the server", "servernoop-%d"},
+		{data.Workflows, task.Step{TaskName: task.NoopWorkflow, Kind: debusine.WorkflowTask},
+			task.NoopWorkflowData{Children: data.Children, BuildArchitecture: data.BuildArchitecture}, "Noops within", "workflow-%d"},
+	} {
+		raw, err := json.Marshal(kind.data)
+		if err != nil {
+			return nil, err
+		}
+		for i := range kind.of {
+			step := kind.step
+			step.Name, step.Data, step.Display = fmt.Sprintf(kind.as, i), raw, fmt.Sprintf("%s %d of %d", kind.what, i+1, kind.of)
+			steps = append(steps, step)
+		}
+	}
+	return steps, nil
 }
 
 // read takes the data of the start, which the server checked before.

@@ -42,7 +42,7 @@ func newHouse(t *testing.T) *house {
 		h.conclusion = &c
 		return task.Outcome{ID: c.ID, Status: debusine.Completed, Result: c.Result}, nil
 	})
-	for _, name := range task.WorkerTasks() {
+	for _, name := range append(task.WorkerTasks(), task.ServerTasks()...) {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(h, h.work)
 	}
 	workflows.Register(h)
@@ -50,9 +50,17 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) plan(_ context.Context, req task.PlanRequest) (out task.Planned, err error) {
-	for i, s := range req.Steps {
+	for _, s := range req.Steps {
+		kind := s.Kind
+		if kind == "" {
+			kind = task.TypeOf(s.TaskName)
+		}
+		c := task.Child{Step: s.Name, ID: int64(100 + len(h.planned)), Kind: kind, Task: s.TaskName, Queue: "build/" + s.Name}
+		if kind == debusine.WorkflowTask {
+			c.Execution, c.Data = "within/"+s.Name, s.Data
+		}
 		h.planned = append(h.planned, s)
-		out.Children = append(out.Children, task.Child{Step: s.Name, ID: int64(100 + i), Task: s.TaskName, Queue: "build/" + s.Name})
+		out.Children = append(out.Children, c)
 	}
 	return out, nil
 }

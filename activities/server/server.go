@@ -14,6 +14,7 @@ import (
 
 	"debusine"
 	"debusine/crash"
+	"debusine/store"
 	"debusine/task"
 )
 
@@ -22,12 +23,17 @@ type Records interface {
 	Plan(ctx context.Context, req task.PlanRequest) (task.Planned, error)
 	SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error)
 	Conclude(ctx context.Context, c task.Conclusion) (task.Outcome, bool, error)
+	OneAtATime(ctx context.Context, id int64, do func(context.Context) error) error
+	BeginServerTask(ctx context.Context, id int64) (store.ServerJob, error)
+	EndServerTask(ctx context.Context, id int64, result debusine.Result, output debusine.OutputData) (task.Outcome, error)
+	Aborted(ctx context.Context, id int64) (bool, error)
 }
 
 // Activities are the server's deeds.
 type Activities struct {
 	Records Records
 	Log     *slog.Logger
+	Doers   map[string]Doer // of the server's own tasks, by name
 }
 
 // Register offers all of them to a Temporal worker.
@@ -35,6 +41,9 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	task.Plan.DoneBy(r, a.plan)
 	task.SourceFacts.DoneBy(r, a.sourceFacts)
 	task.Conclude.DoneBy(r, a.conclude)
+	for name, do := range a.Doers {
+		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(r, a.doing(do))
+	}
 }
 
 func (a *Activities) plan(ctx context.Context, req task.PlanRequest) (task.Planned, error) {
@@ -67,14 +76,18 @@ func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outc
 // lasting marks the faults that no retry mends; all else is an outage and will
 // be tried again.
 func lasting(err error) error {
+	if isFault(err) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), task.FaultType, nil)
+	}
+	return err
+}
+
+func isFault(err error) bool {
 	var (
 		m debusine.Missing
 		i debusine.Invalid
 		f debusine.Forbidden
 		c debusine.Conflict
 	)
-	if errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), task.FaultType, nil)
-	}
-	return err
+	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
 }

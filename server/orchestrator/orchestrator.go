@@ -80,36 +80,17 @@ func (o *Orchestrator) StartWorkflow(ctx context.Context, n store.New) (id int64
 // validate refuses at once what the workflow would only find out later, has the
 // task configuration applied, and tells what the workflow is about.
 func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
-	data, err := task.ParseWorkflow(n.TaskName, n.Data)
-	if err != nil {
-		return fmt.Errorf("workflow %s: %w", n.TaskName, err)
-	}
-	var about task.Description
-	switch data := data.(type) {
-	case *task.SbuildWorkflowData:
-		about, err = o.aboutSbuild(ctx, *n, *data)
-	case *task.UpdateEnvironmentsData:
-		about = data.Describe()
-	}
+	about, err := o.db.ConfigureWorkflow(ctx, n)
 	if err != nil {
 		return err
 	}
-	if err := o.db.ConfigureWorkflow(ctx, n, about); err != nil {
-		return err
-	}
-	if _, ok := data.(*task.SbuildWorkflowData); ok && !n.Misconfigured() {
+	if task.Canonical(n.TaskName) == task.SbuildWorkflow && !n.Misconfigured() {
 		if about.Architecture, err = o.validateSbuild(ctx, *n); err != nil {
 			return err
 		}
 	}
 	n.Dynamic, err = json.Marshal(about)
 	return err
-}
-
-func (o *Orchestrator) aboutSbuild(ctx context.Context, n store.New, data task.SbuildWorkflowData) (task.Description, error) {
-	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Data)
-	return task.Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: data.Codename(),
-		Source: source.Name, Version: source.Version, Suite: data.Codename()}, err
 }
 
 // validateSbuild looks at the data as they are after the task configuration, and
@@ -223,6 +204,17 @@ func (o *Orchestrator) Abort(ctx context.Context, id, user int64) error {
 		o.log.Info("work request", "to", debusine.Aborted, "id", e, "user", user)
 	}
 	go o.tellSoon(context.WithoutCancel(ctx), id)
+	return nil
+}
+
+// EndWait ends what waited for a person, and tells the workflow that waits for it.
+func (o *Orchestrator) EndWait(ctx context.Context, id, user int64, result debusine.Result, output debusine.OutputData) error {
+	if err := o.db.EndWait(ctx, id, user, result, output); err != nil {
+		return err
+	}
+	o.log.Info("work request", "to", debusine.Completed, "id", id, "result", result, "user", user)
+	crash.Point(crash.Recorded)
+	o.tellSoon(context.WithoutCancel(ctx), id)
 	return nil
 }
 

@@ -62,11 +62,16 @@ func (o *Orchestrator) tell(ctx context.Context, id int64, age time.Duration) er
 func (o *Orchestrator) tellOne(ctx context.Context, u store.Untold) error {
 	switch {
 	case u.TaskType == debusine.WorkflowTask && u.Status == debusine.Aborted:
+		if u.TemporalID == "" { // within another
+			return known(o.temporal.CancelWorkflow(ctx, u.RootID, u.RootRunID))
+		}
 		return known(o.temporal.CancelWorkflow(ctx, u.TemporalID, u.RunID))
 	case u.TaskType == debusine.WorkflowTask:
 		return nil // the workflow itself recorded its end
 	case !u.Status.Ended():
 		return o.handBack(ctx, u)
+	case u.TaskType == debusine.WaitTask:
+		return unlessYet(u, o.temporal.SignalWorkflow(ctx, u.RootID, u.RootRunID, task.EndedSignal, task.Outcome{ID: u.ID, Status: u.Status, Result: u.Result}))
 	case u.TemporalID == "":
 		return o.completeChild(ctx, u)
 	}
@@ -115,6 +120,11 @@ func (o *Orchestrator) completeChild(ctx context.Context, u store.Untold) error 
 		Namespace: o.namespace(), WorkflowId: u.RootID, RunId: u.RootRunID, ActivityId: task.ActivityID(o.db.Installation(), u.ID),
 		Result: result, Identity: identity,
 	})
+	return unlessYet(u, err)
+}
+
+// unlessYet is known, but for a workflow that is under way and may have yet to ask.
+func unlessYet(u store.Untold, err error) error {
 	if u.RootLives && errors.As(err, new(*serviceerror.NotFound)) {
 		return errUnasked
 	}
