@@ -68,12 +68,14 @@ type Definition struct {
 
 // workerTasks is the catalogue of what build machines can do.
 var workerTasks = map[string]Definition{
-	"noop":                 {"noop", "does nothing, as told", 10 * time.Minute, parser[NoopData]()},
-	"sleep":                {"sleep", "waits for some seconds", 24 * time.Hour, parser[SleepData]()},
-	"mmdebstrap":           {"mmdebstrap", "makes a build environment (debian:system-tarball)", 2 * time.Hour, parser[MmdebstrapData]()},
-	"sbuild":               {"sbuild", "builds a source package for one architecture", 12 * time.Hour, parser[SbuildData]()},
-	"extractforsigning":    {"extractforsigning", "takes the files that want a signature out of binary packages", time.Hour, parser[ExtractForSigningData]()},
-	"assemblesignedsource": {"assemblesignedsource", "makes a source package of a signing template and signatures", time.Hour, parser[AssembleSignedSourceData]()},
+	"noop":                    {"noop", "does nothing, as told", 10 * time.Minute, parser[NoopData]()},
+	"sleep":                   {"sleep", "waits for some seconds", 24 * time.Hour, parser[SleepData]()},
+	"mmdebstrap":              {"mmdebstrap", "makes a build environment (debian:system-tarball)", 2 * time.Hour, parser[MmdebstrapData]()},
+	"sbuild":                  {"sbuild", "builds a source package for one architecture", 12 * time.Hour, parser[SbuildData]()},
+	"extractforsigning":       {"extractforsigning", "takes the files that want a signature out of binary packages", time.Hour, parser[ExtractForSigningData]()},
+	"assemblesignedsource":    {"assemblesignedsource", "makes a source package of a signing template and signatures", time.Hour, parser[AssembleSignedSourceData]()},
+	"makesourcepackageupload": {"makesourcepackageupload", "makes an upload of a source package", time.Hour, parser[MakeSourcePackageUploadData]()},
+	"mergeuploads":            {"mergeuploads", "makes one upload of several", 10 * time.Minute, parser[MergeUploadsData]()},
 }
 
 // WorkerTask gives the definition of a worker task by name; "-" may stand for "_".

@@ -154,7 +154,7 @@ func impliedBy(name string) []string {
 	switch name {
 	case "sbuild", "mmdebstrap":
 		tags = append(tags, "worker:cap:"+name)
-	case "extractforsigning", "assemblesignedsource":
+	case "extractforsigning", "assemblesignedsource", "makesourcepackageupload":
 		tags = append(tags, "worker:cap:sbuild") // which brings dpkg-dev
 	}
 	return tags

@@ -43,6 +43,8 @@ type Server interface {
 	// CreateArtifact makes an artifact of local files (path in the artifact
 	// to path on disk) and uploads them.
 	CreateArtifact(ctx context.Context, category string, data any, files map[string]string) (id int64, err error)
+	// CreateFrom does the same where some files are those of an input.
+	CreateFrom(ctx context.Context, category string, data any, files map[string]string, same map[string]api.File) (id int64, err error)
 	// Relate joins two artifacts: extends, relates-to, built-using.
 	Relate(ctx context.Context, artifact, target int64, kind string) error
 	// AppendLog adds to the live log at an offset in bytes.
@@ -133,6 +135,10 @@ func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) 
 		return d.inFolder(ctx, job, server, &extractForSigning{})
 	case *task.AssembleSignedSourceData:
 		return d.inFolder(ctx, job, server, &assembleSignedSource{})
+	case *task.MakeSourcePackageUploadData:
+		return d.inFolder(ctx, job, server, &makeSourceUpload{data: data})
+	case *task.MergeUploadsData:
+		return d.mergeUploads(ctx, job, server)
 	}
 	return Outcome{}, UnknownTask{job.Task}
 }

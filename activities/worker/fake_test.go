@@ -67,6 +67,23 @@ func (s *shelf) Download(ctx context.Context, id int64, name string, to *os.File
 	return err
 }
 
+// CreateFrom finds what is the same by its checksum.
+func (s *shelf) CreateFrom(ctx context.Context, category string, data any, files map[string]string, same map[string]api.File) (int64, error) {
+	files = maps.Clone(files)
+	s.mu.Lock()
+	for _, artifact := range s.artifacts {
+		for name, held := range artifact.Files {
+			for wanted, f := range same {
+				if held.Checksums["sha256"] == f.Checksums["sha256"] {
+					files[wanted] = s.path(artifact.ID, name)
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	return s.CreateArtifact(ctx, category, data, files)
+}
+
 func (s *shelf) CreateArtifact(ctx context.Context, category string, data any, files map[string]string) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
