@@ -28,7 +28,7 @@ func CheckCollection(category, name string) error {
 		if name == "" || strings.HasPrefix(name, "_") || strings.ContainsAny(name, "/@") || !plainText(name) {
 			return Invalidf("a collection of %s cannot be called %.80q", category, name)
 		}
-	case CategoryPackageBuildLogs:
+	case CategoryPackageBuildLogs, CategoryTaskHistory:
 		if name != "_" {
 			return Invalid{What: category + " is a singleton of its workspace", Hint: `its name is "_"`}
 		}
@@ -36,7 +36,7 @@ func CheckCollection(category, name string) error {
 		return Invalid{What: "collections of " + category + " are made with their workflows, and by nobody else"}
 	default:
 		return Invalid{What: fmt.Sprintf("collection category %.80q is unknown", category),
-			Hint: "the categories are " + CategoryEnvironments + ", " + CategoryPackageBuildLogs + ", " + CategoryTaskConfiguration}
+			Hint: "the categories are " + CategoryEnvironments + ", " + CategoryPackageBuildLogs + ", " + CategoryTaskConfiguration + ", " + CategoryTaskHistory}
 	}
 	return nil
 }
@@ -64,6 +64,8 @@ func NewItem(category string, item CollectionItem, variables map[string]any) (na
 		name, data, err = n.buildLog(item)
 	case CategoryWorkflowInternal:
 		name, data, err = n.internal(item)
+	case CategoryTaskHistory:
+		name, data, err = n.historicalRun(item)
 	case CategoryTaskConfiguration:
 		return "", nil, Invalid{What: "a task configuration takes no single items", Hint: "all of its entries come at once, with debusine task-config push"}
 	default:

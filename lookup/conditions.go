@@ -16,6 +16,7 @@ type Conditions struct {
 	Category string  // empty: any
 	Matches  []Match // of names and data
 	Beside   []int64 // artifacts: the item's work request must have made one of them; nil: any
+	Siblings []int64 // artifacts: the item's work request has the parent of one that made one of them; nil: any
 }
 
 // Match compares one text of an item. Numbers and booleans of its data are
@@ -84,9 +85,13 @@ func (p *parser) condition(c *choice, key string, raw json.RawMessage, depth int
 		m, err := p.multiple(raw, Expect{Type: Artifact}, depth+1)
 		c.beside = &m
 		return err
+	case "lookup__same_workflow":
+		m, err := p.multiple(raw, Expect{Type: Artifact}, depth+1)
+		c.siblings = &m
+		return err
 	}
 	if strings.HasPrefix(key, "lookup__") {
-		return debusine.WithHint(debusine.Invalidf("filter %.80q is unknown", key), "the filter is lookup__same_work_request")
+		return debusine.WithHint(debusine.Invalidf("filter %.80q is unknown", key), "the filters are lookup__same_work_request and lookup__same_workflow")
 	}
 	m, err := match(key, raw)
 	if err != nil {
@@ -132,7 +137,7 @@ func match(key string, raw json.RawMessage) (m Match, err error) {
 
 func unknownKey(key string) error {
 	return debusine.WithHint(debusine.Invalidf("key %.80q of a dictionary is unknown", key),
-		"the keys are collection, child_type, category, error_on_empty, name, data__KEY (both also with __contains, __startswith, __endswith, __in) and lookup__same_work_request")
+		"the keys are collection, child_type, category, error_on_empty, name, data__KEY (both also with __contains, __startswith, __endswith, __in), lookup__same_work_request and lookup__same_workflow")
 }
 
 // textOf reads a string, or the text of a number or a boolean.

@@ -9,6 +9,7 @@
 //	_@debian:package-build-logs/NAME           an item by its name
 //	//workspace=base/debian@debian:environments  searched from another workspace on
 //	internal@collections/build-amd64           an output of the workflow itself
+//	_@debusine:task-history/last-success:Worker:sbuild:hello:any%3Aamd64%3Aamd64
 //
 // Where many results are wanted, a dictionary chooses among the items of a
 // collection, and a list holds any of these forms:
@@ -50,8 +51,10 @@ type Query struct {
 
 // Segment is one step into a collection: a name, or properties to match.
 type Segment struct {
-	Name  string            // of the item; empty for match
+	Name  string            // of the item; empty for the others
 	Match map[string]string // match:K=V(:K=V)*; an empty value means "without"
+	Last  string            // of a task history: entry, success or failure
+	Run   string            // with Last: what runs are alike, TYPE:NAME:SUBJECT:CONTEXT:
 }
 
 // Place is the workspace from which a collection is searched: it, then those it
@@ -225,6 +228,11 @@ func parseSegment(text string) (Segment, error) {
 			match[k] = v
 		}
 		return Segment{Match: match}, nil
+	case "last-entry", "last-success", "last-failure":
+		if strings.Count(rest, ":") != 3 || strings.HasPrefix(rest, ":") {
+			return Segment{}, debusine.Invalidf("%s: wants TASKTYPE:TASKNAME:SUBJECT:CONTEXT, of which the last two may be empty", prefix)
+		}
+		return Segment{Last: strings.TrimPrefix(prefix, "last-"), Run: rest + ":"}, nil
 	}
 	return Segment{}, debusine.Invalidf("%q is no way to look into a collection; an item whose name has colons is written name:NAME", prefix+":")
 }

@@ -31,15 +31,15 @@ func (s *shelf) Artifact(_ context.Context, id int64) (debusine.Artifact, error)
 }
 
 func (s *shelf) CollectionByID(_ context.Context, id int64) (debusine.Collection, error) {
-	category, known := map[int64]string{1: debusine.CategoryEnvironments, 2: debusine.CategoryPackageBuildLogs}[id]
+	category, known := map[int64]string{1: debusine.CategoryEnvironments, 2: debusine.CategoryPackageBuildLogs, 4: debusine.CategoryTaskHistory}[id]
 	if !known {
 		return debusine.Collection{}, debusine.Missingf("collection %d", id)
 	}
-	return debusine.Collection{ID: id, Name: map[int64]string{1: "debian", 2: "_"}[id], Category: category}, nil
+	return debusine.Collection{ID: id, Name: map[int64]string{1: "debian", 2: "_", 4: "_"}[id], Category: category}, nil
 }
 
 func (s *shelf) Collection(ctx context.Context, _ lookup.Place, category, name string) (debusine.Collection, error) {
-	return s.CollectionByID(ctx, map[string]int64{"debian@debian:environments": 1, "_@debian:package-build-logs": 2}[name+"@"+category])
+	return s.CollectionByID(ctx, map[string]int64{"debian@debian:environments": 1, "_@debian:package-build-logs": 2, "_@debusine:task-history": 4}[name+"@"+category])
 }
 
 func (s *shelf) Internal(context.Context) (debusine.Collection, error) {
@@ -78,6 +78,10 @@ func (s *shelf) ItemByMatch(_ context.Context, collection int64, match map[strin
 	return debusine.CollectionItem{}, debusine.Missingf("item")
 }
 
+func (s *shelf) LastRun(_ context.Context, collection int64, which, series string) (debusine.CollectionItem, error) {
+	return debusine.CollectionItem{ID: 8, CollectionID: collection, Name: which + " " + series}, s.outage
+}
+
 func item(id, collection, artifact int64, name string) debusine.CollectionItem {
 	i := debusine.CollectionItem{ID: id, CollectionID: collection, Name: name, Kind: "bare"}
 	if artifact != 0 {
@@ -112,6 +116,8 @@ func TestALookupComesToOneThing(t *testing.T) {
 		"an environment by its properties": {text: "debian@debian:environments/match:codename=sid:variant=", item: 5, artifact: 77},
 		"the internal collection":          {text: "internal@collections", collection: 3},
 		"a collection elsewhere":           {text: "//scope=a:workspace=b/debian@debian:environments", collection: 1},
+		"the last run of a task":           {text: "_@debusine:task-history/last-success:Worker:sbuild:hello:any%3Aamd64", item: 8},
+		"of one without a subject":         {text: "_@debusine:task-history/last-entry:Worker:noop::", item: 8},
 		"an item of a numbered collection": {text: "1@collections/match:codename=sid:variant=", item: 5, artifact: 77},
 	} {
 		q, err := lookup.Parse(debusine.LookupOf(c.text), c.expect)

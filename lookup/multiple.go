@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"debusine"
@@ -32,6 +33,7 @@ type choice struct {
 	collection Query
 	conditions Conditions
 	beside     *Multiple // lookup__same_work_request
+	siblings   *Multiple // lookup__same_workflow
 	mustFind   bool      // error_on_empty
 }
 
@@ -128,7 +130,12 @@ func (c *choice) resolve(ctx context.Context, src Source, limit int) ([]Result, 
 	}
 	conditions := c.conditions
 	if c.beside != nil {
-		if conditions.Beside, err = c.artifacts(ctx, src, *within.Collection); err != nil {
+		if conditions.Beside, err = c.beside.artifacts(ctx, src, "lookup__same_work_request", *within.Collection, debusine.CategoryPackageBuildLogs, debusine.CategoryTaskHistory); err != nil {
+			return nil, err
+		}
+	}
+	if c.siblings != nil {
+		if conditions.Siblings, err = c.siblings.artifacts(ctx, src, "lookup__same_workflow", *within.Collection, debusine.CategoryTaskHistory); err != nil {
 			return nil, err
 		}
 	}
@@ -146,12 +153,13 @@ func (c *choice) resolve(ctx context.Context, src Source, limit int) ([]Result, 
 	return found, nil
 }
 
-// artifacts are those whose work requests lookup__same_work_request asks for.
-func (c *choice) artifacts(ctx context.Context, src Source, in debusine.Collection) ([]int64, error) {
-	if in.Category != debusine.CategoryPackageBuildLogs {
-		return nil, debusine.Invalidf("lookup__same_work_request looks into %s alone, not into %s", debusine.CategoryPackageBuildLogs, in.Category)
+// artifacts are those whose work requests a filter asks for, in a collection of
+// one of the categories.
+func (m Multiple) artifacts(ctx context.Context, src Source, filter string, in debusine.Collection, categories ...string) ([]int64, error) {
+	if !slices.Contains(categories, in.Category) {
+		return nil, debusine.Invalidf("%s looks into %s alone, not into %s", filter, strings.Join(categories, " and "), in.Category)
 	}
-	results, err := c.beside.Resolve(ctx, src)
+	results, err := m.Resolve(ctx, src)
 	if err != nil {
 		return nil, err
 	}

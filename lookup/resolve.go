@@ -29,6 +29,9 @@ type Source interface {
 	ItemByName(ctx context.Context, collection int64, name string) (debusine.CollectionItem, error)
 	// ItemByMatch gives the newest active item with these properties.
 	ItemByMatch(ctx context.Context, collection int64, match map[string]string) (debusine.CollectionItem, error)
+	// LastRun gives the newest item of a series in a task history: entry, success
+	// or failure says which.
+	LastRun(ctx context.Context, collection int64, which, series string) (debusine.CollectionItem, error)
 	// Matching gives at most limit active items for which all conditions hold, by
 	// number, with their artifacts; an item whose artifact the reader may not see
 	// is left out.
@@ -132,6 +135,12 @@ func (q Query) parent() string {
 
 func (q Query) item(ctx context.Context, src Source, c debusine.Collection, env *Environment) (debusine.CollectionItem, error) {
 	s := q.segments[0]
+	if s.Last != "" {
+		if c.Category != debusine.CategoryTaskHistory {
+			return debusine.CollectionItem{}, debusine.Invalidf("lookup %q: last-%s: looks into %s alone, not into %s", q.text, s.Last, debusine.CategoryTaskHistory, c.Category)
+		}
+		return src.LastRun(ctx, c.ID, s.Last, s.Run)
+	}
 	if s.Match == nil {
 		return src.ItemByName(ctx, c.ID, s.Name)
 	}

@@ -35,7 +35,7 @@ func AdminCommand() *cli.Command {
 			text("database", "the server's PostgreSQL at `DSN`", "", false),
 			text("state", "the state folder `DIR` of `debusine standalone`, instead of --database", "", false),
 		},
-		Subcommands: []*cli.Command{userCommand(), tokenCommand(), scopeCommand(), workspaceCommand(), groupCommand(), workerCommand(), gateCommand(), artifactsCommand(), keyCommand()},
+		Subcommands: []*cli.Command{userCommand(), tokenCommand(), scopeCommand(), workspaceCommand(), groupCommand(), workerCommand(), gateCommand(), artifactsCommand(), keyCommand(), channelCommand()},
 	}
 }
 

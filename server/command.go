@@ -25,6 +25,7 @@ import (
 	"debusine/files"
 	"debusine/server/gateway"
 	"debusine/server/orchestrator"
+	"debusine/server/post"
 	"debusine/store"
 )
 
@@ -58,6 +59,9 @@ func Command() *cli.Command {
 			text("gateway-listen", "serve workers on `HOST:PORT`", "127.0.0.1:8012", false),
 			text("gateway-address", "tell workers that the gateway is at `HOST:PORT` (default: where it listens)", "", false),
 			text("metrics-listen", "serve /metrics (OpenMetrics) on `HOST:PORT`, to whoever asks: not for the world", "", false),
+			text("smtp", "send notifications through the mail server at `HOST:PORT`; without it they wait", "", false),
+			text("smtp-tls", "protect mail on its way with starttls or tls, or not: off (default: off to this machine, else starttls)", "", false),
+			text("smtp-auth-file", "the mail server wants what is in `FILE`: USER:PASSWORD", "", false),
 			text("tls-cert", "serve API and gateway with the certificate in `FILE` (PEM)", "", false),
 			text("tls-key", "the certificate's key is in `FILE` (PEM)", "", false),
 			text("installation", "call a new database `NAME`, 4 to 16 letters and digits (default: a random one)", "", false),
@@ -236,6 +240,15 @@ func (p *process) serve(ctx context.Context) error {
 	if p.does(roleOrchestrator) {
 		part("orchestrating", func(ctx context.Context) error { engine.Run(ctx); return nil })
 		part("tidying", p.tidy)
+		sender, err := p.mail(ctx)
+		if err != nil {
+			fail(nil)
+			parts.Wait()
+			return err
+		}
+		if sender != nil {
+			part("sending mail", func(ctx context.Context) error { sender.Run(ctx); return nil })
+		}
 	}
 	if p.does(roleAPI) {
 		listener, err := net.Listen("tcp", p.cli.String("listen"))
@@ -264,6 +277,27 @@ func (p *process) serve(ctx context.Context) error {
 	}
 	p.log.Info("server stopped")
 	return nil
+}
+
+// mail makes the sender of notifications; nil when there is no mail server.
+func (p *process) mail(ctx context.Context) (*post.Sender, error) {
+	o := post.Options{Server: p.cli.String("smtp"), Protection: p.cli.String("smtp-tls")}
+	if o.Server == "" {
+		waiting, err := p.db.WaitingMails(ctx)
+		p.log.Info("mail is off: notifications wait in the database until a server is started with --smtp HOST:PORT", "waiting", waiting)
+		return nil, err
+	}
+	if file := p.cli.String("smtp-auth-file"); file != "" {
+		var err error
+		if o.User, o.Password, err = post.Credentials(file); err != nil {
+			return nil, err
+		}
+	}
+	sender, err := post.New(p.db, o, p.log)
+	if err == nil {
+		p.log.Info("mail is on", "server", o.Server)
+	}
+	return sender, err
 }
 
 // seals opens sealed task tokens for the worker that they were sealed for.

@@ -31,11 +31,15 @@ func (s *Server) createWorkRequest(c *call) error {
 			return err
 		}
 	}
-	if err := noReactions(in.EventReactions); err != nil {
+	reactions, err := task.UserReactions(in.EventReactions)
+	if err == nil {
+		err = s.db.CheckReactions(c.ctx(), w.ID, reactions)
+	}
+	if err != nil {
 		return err
 	}
 	id, err := s.engine.Create(c.ctx(), store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: kind, TaskName: in.TaskName,
-		Data: in.TaskData, Priority: in.PriorityBase})
+		Data: in.TaskData, Priority: in.PriorityBase, Reactions: reactions})
 	if err != nil {
 		return err
 	}
@@ -56,22 +60,6 @@ func standaloneType(c *call, in api.WorkRequestCreate, w debusine.Workspace) (de
 		return kind, c.allowVerb(debusine.ConfigureSpace, resourceOf(w))
 	}
 	return kind, nil
-}
-
-// noReactions: of those, users may only ask for notifications, and there are
-// none yet.
-func noReactions(raw json.RawMessage) error {
-	var events map[string][]json.RawMessage
-	if len(raw) == 0 || json.Unmarshal(raw, &events) == nil {
-		n := 0
-		for _, actions := range events {
-			n += len(actions)
-		}
-		if n == 0 {
-			return nil
-		}
-	}
-	return debusine.Invalid{What: "event_reactions are not for users to give", Hint: "leave them out", Per: map[string]string{"event_reactions": "not allowed"}}
 }
 
 func (s *Server) startWorkflow(c *call) error {

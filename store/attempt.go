@@ -168,6 +168,13 @@ func begin(ctx context.Context, tx pgx.Tx, h held, d Delivery) (Beginning, error
 	if reason := givenUp(h); reason != "" {
 		return Beginning{Verdict: AlreadyEnded, Reason: reason, Transition: debusine.Completed}, endWithError(ctx, tx, h, reason)
 	}
+	assigned := h.reactions.To(task.OnAssignment)
+	if skipped, err := skip(ctx, tx, h.id, assigned); err != nil || skipped {
+		return Beginning{Verdict: AlreadyEnded, Reason: "the work request is not needed any more", Transition: debusine.Completed}, err
+	}
+	if err := react(ctx, tx, h.id, assigned); err != nil {
+		return Beginning{}, err
+	}
 	return newAttempt(ctx, tx, h, d, last+1)
 }
 
@@ -222,8 +229,7 @@ func endWithError(ctx context.Context, tx pgx.Tx, h held, reason string) error {
 	if err := noteError(ctx, tx, h.id, debusine.TaskError{Message: reason, Code: "worker-lost"}); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE work_requests SET status = 'completed', result = 'error', completed_at = now() WHERE id = $1`, h.id)
-	return err
+	return end(ctx, tx, h, debusine.Error, nil)
 }
 
 // Completion tells of an attempt that completed, for the log.
@@ -263,7 +269,7 @@ func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Resul
 		if err != nil {
 			return err
 		}
-		return db.end(ctx, tx, h, result, output)
+		return end(ctx, tx, h, result, output)
 	})
 	return c, err
 }
@@ -280,13 +286,14 @@ func holdAttempt(ctx context.Context, tx pgx.Tx, attempt int64) (h held, ending 
 	return h, ending, err
 }
 
-func (db *DB) end(ctx context.Context, tx pgx.Tx, h held, result debusine.Result, output json.RawMessage) error {
-	reactions := h.reactions.OnFailure
+// end records the result and reacts to it. What is said of an aborted work
+// request only leaves its output and its artifacts.
+func end(ctx context.Context, tx pgx.Tx, h held, result debusine.Result, output json.RawMessage) error {
 	if h.status == debusine.Aborted {
 		if _, err := tx.Exec(ctx, `UPDATE work_requests SET output_data = coalesce(output_data, '{}') || $2 WHERE id = $1`, h.id, orEmpty(output)); err != nil {
 			return err
 		}
-		return db.react(ctx, tx, h.id, reactions)
+		return react(ctx, tx, h.id, onlyCollections(h.reactions.To(task.OnFailure)))
 	}
 	_, err := tx.Exec(ctx, `
 		UPDATE work_requests SET status = 'completed', result = $2, output_data = coalesce(output_data, '{}') || $3, completed_at = now() WHERE id = $1`,
@@ -294,10 +301,11 @@ func (db *DB) end(ctx context.Context, tx pgx.Tx, h held, result debusine.Result
 	if err != nil {
 		return fault(err, fmt.Sprintf("the outcome of work request %d", h.id))
 	}
+	event := task.OnFailure
 	if result == debusine.Success || result == debusine.Skipped {
-		reactions = h.reactions.OnSuccess
+		event = task.OnSuccess
 	}
-	return db.react(ctx, tx, h.id, reactions)
+	return react(ctx, tx, h.id, h.withHistory(h.reactions.To(event), result))
 }
 
 // Conclude records how a workflow ended. An abort that came first stays, and so
@@ -321,7 +329,7 @@ func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, 
 			return nil
 		}
 		o.Status, o.Result, recorded = debusine.Completed, c.Result, true
-		return db.end(ctx, tx, h, c.Result, output)
+		return end(ctx, tx, h, c.Result, output)
 	})
 	return o, recorded, err
 }

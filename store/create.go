@@ -128,7 +128,29 @@ func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err 
 			return 0, err
 		}
 	}
-	return id, db.react(ctx, tx, id, p.Reactions.OnCreation)
+	if err := react(ctx, tx, id, p.Reactions.To(task.OnCreation)); err != nil {
+		return 0, err
+	}
+	return id, p.reactToBirth(ctx, tx, id)
+}
+
+// reactToBirth reacts to what follows creation at once: the work request is
+// unblocked, or it cannot run and has failed. One that is skipped is over for
+// Temporal too, which never hears of it.
+func (p prepared) reactToBirth(ctx context.Context, tx pgx.Tx, id int64) error {
+	if p.failed != nil {
+		return react(ctx, tx, id, p.Reactions.To(task.OnFailure))
+	}
+	unblocked := p.Reactions.To(task.OnUnblock)
+	skipped, err := skip(ctx, tx, id, unblocked)
+	if err != nil {
+		return err
+	}
+	if skipped {
+		_, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_closed = true WHERE id = $1`, id)
+		return err
+	}
+	return react(ctx, tx, id, unblocked)
 }
 
 // first is the status of a work request when it is made. A child that nothing has

@@ -106,6 +106,8 @@ func seed(ctx context.Context, q querier) error {
 		`INSERT INTO scope_roles (scope_id, group_id, role) SELECT scope_id, id, 'owner' FROM groups WHERE name = 'Owners' AND workspace_id IS NULL ON CONFLICT DO NOTHING`,
 		`INSERT INTO workspaces (scope_id, name) SELECT id, 'System' FROM scopes WHERE name = 'debusine' ON CONFLICT DO NOTHING`,
 		`INSERT INTO collections (workspace_id, category, name) SELECT id, 'debian:package-build-logs', '_' FROM workspaces WHERE name = 'System' ON CONFLICT DO NOTHING`,
+		`INSERT INTO collections (workspace_id, category, name, full_history_retention_period, metadata_only_retention_period)
+		 SELECT id, 'debusine:task-history', '_', interval '0 days', interval '30 days' FROM workspaces WHERE name = 'System' ON CONFLICT DO NOTHING`,
 		`INSERT INTO collections (workspace_id, category, name) SELECT id, 'debian:environments', 'debian' FROM workspaces WHERE name = 'System' ON CONFLICT DO NOTHING`,
 		`INSERT INTO presence (beat_at, grace_until) VALUES (now(), now()) ON CONFLICT DO NOTHING`,
 	} {

@@ -92,6 +92,10 @@ func (m *matching) conditions(c lookup.Conditions) {
 	if c.Beside != nil {
 		m.add("i.data->>'work_request_id' IN (SELECT b.created_by_work_request::text FROM artifacts b WHERE b.id = ANY(%s))", m.arg(c.Beside))
 	}
+	if c.Siblings != nil {
+		m.add(`i.data->>'work_request_id' IN (SELECT s.id::text FROM artifacts b JOIN work_requests m ON m.id = b.created_by_work_request
+			JOIN work_requests s ON s.parent_id = m.parent_id WHERE b.id = ANY(%s))`, m.arg(c.Siblings))
+	}
 }
 
 // match compares names and data without patterns: nothing in a value has a

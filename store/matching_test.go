@@ -181,7 +181,7 @@ func TestAWorkflowFindsItsOutputsByName(t *testing.T) {
 		}
 	}
 	all, err := w.Collections(t.Context(), w.workspace)
-	if err != nil || len(all) != 2 {
+	if err != nil || len(all) != 3 {
 		t.Errorf("listed are %+v, %v", all, err)
 	}
 }

@@ -157,11 +157,15 @@ func (db *DB) EndByDecree(ctx context.Context, id int64, temporalID string, abor
 		if err := noteError(ctx, tx, id, debusine.TaskError{Message: reason, Code: "closed-by-engine"}); err != nil {
 			return err
 		}
-		status, result := debusine.Completed, debusine.Error
 		if aborted {
-			status, result = debusine.Aborted, ""
+			_, err = tx.Exec(ctx, `UPDATE work_requests SET status = 'aborted', completed_at = now() WHERE id = $1`, id)
+		} else {
+			err = end(ctx, tx, h, debusine.Error, nil)
 		}
-		if _, err := tx.Exec(ctx, `UPDATE work_requests SET status = $2, result = $3, completed_at = now(), temporal_closed = true WHERE id = $1`, id, status, result); err != nil {
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_closed = true WHERE id = $1`, id); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -213,11 +217,15 @@ func (db *DB) Unmark(ctx context.Context, id int64) error {
 	})
 }
 
-// Tidy deletes what nobody will ask for again: voided deliveries, and the logs
-// of attempts whose log is an artifact or that are void.
+// Tidy deletes what nobody will ask for again: voided deliveries, the logs of
+// attempts whose log is an artifact or that are void, and mails that went out
+// long ago. Mails that no server took for days are given up.
 func (db *DB) Tidy(ctx context.Context) error {
 	for _, sql := range []string{
 		`DELETE FROM voided_deliveries WHERE voided_at < now() - interval '2 days'`,
+		`UPDATE mails SET ended_at = now(), failed = true, problem = CASE problem WHEN '' THEN 'no mail server took it' ELSE problem END
+		  WHERE ended_at IS NULL AND created_at < now() - interval '5 days' AND due < now()`,
+		`DELETE FROM mails WHERE ended_at < now() - interval '30 days'`,
 		`DELETE FROM work_request_logs l USING attempts a WHERE a.id = l.attempt_id AND a.ended_at < now() - interval '1 day'`,
 	} {
 		if _, err := db.pool.Exec(ctx, sql); err != nil {

@@ -163,7 +163,9 @@ func (db *DB) CreateWorkspace(ctx context.Context, scope, name string, public bo
 		if err != nil {
 			return fault(err, fmt.Sprintf("workspace %q", name))
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO collections (workspace_id, category, name) VALUES ($1, 'debian:package-build-logs', '_')`, id)
+		_, err = tx.Exec(ctx, `
+			INSERT INTO collections (workspace_id, category, name, full_history_retention_period, metadata_only_retention_period)
+			VALUES ($1, 'debian:package-build-logs', '_', NULL, NULL), ($1, 'debusine:task-history', '_', interval '0 days', interval '30 days')`, id)
 		return err
 	})
 }

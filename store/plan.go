@@ -128,8 +128,12 @@ func (db *DB) planChild(ctx context.Context, tx pgx.Tx, n New) (task.Child, erro
 	case n.TaskType == debusine.WorkflowTask:
 		child.Execution, child.Data = n.execution, ready.Configured()
 	}
-	if ready.failed != nil {
-		child.Ended = &task.Outcome{ID: id, Status: debusine.Completed, Result: debusine.Error}
+	o := task.Outcome{ID: id}
+	if err := tx.QueryRow(ctx, `SELECT status, result FROM work_requests WHERE id = $1`, id).Scan(&o.Status, &o.Result); err != nil {
+		return child, err
+	}
+	if o.Status.Ended() { // it cannot run, or need not
+		child.Ended = &o
 	}
 	return child, nil
 }

@@ -176,7 +176,7 @@ func TestAReactionThatCannotWorkIsNotedAndChangesNothingElse(t *testing.T) {
 		reaction task.Reaction
 		want     string
 	}{
-		"an unknown action":                {task.Reaction{Action: "send-notification", Collection: logs}, "send-notification is unknown"},
+		"an unknown action":                {task.Reaction{Action: "send-pigeon", Collection: logs}, "send-pigeon is unknown"},
 		"no collection":                    {bare("", nil), "names no category"},
 		"a collection that is not":         {bare("ubuntu@debian:environments", nil), "not found"},
 		"an artifact as the collection":    {bare(fmt.Sprintf("%d@artifacts", w.artifact("debusine:test", `{}`)), nil), "not collection"},

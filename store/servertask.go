@@ -81,6 +81,21 @@ func (db *DB) BeginServerTask(ctx context.Context, id int64) (j ServerJob, err e
 			j.Ended = &task.Outcome{ID: id, Status: h.status, Result: h.result}
 			return nil
 		}
+		if h.status == debusine.Pending { // not when it is begun again
+			assigned := h.reactions.To(task.OnAssignment)
+			skipped, err := skip(ctx, tx, id, assigned)
+			if err != nil {
+				return err
+			}
+			if skipped {
+				j.Ended = &task.Outcome{ID: id, Status: debusine.Completed, Result: debusine.Skipped}
+				_, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_closed = true WHERE id = $1`, id)
+				return err
+			}
+			if err := react(ctx, tx, id, assigned); err != nil {
+				return err
+			}
+		}
 		return tx.QueryRow(ctx, `
 			UPDATE work_requests SET status = 'running', started_at = coalesce(started_at, now()) WHERE id = $1 AND task_type = 'Server'
 			RETURNING workspace_id, created_by`, id).Scan(&j.Workspace, &j.User)
@@ -128,7 +143,7 @@ func (db *DB) endHeld(ctx context.Context, id int64, kind debusine.TaskType, by 
 			return err
 		}
 		o.Status, o.Result = debusine.Completed, result
-		return db.end(ctx, tx, h, result, raw)
+		return end(ctx, tx, h, result, raw)
 	})
 	return o, err
 }

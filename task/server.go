@@ -69,30 +69,6 @@ type Child struct {
 	Summary   string          `json:"summary,omitempty"`
 }
 
-// Reactions are what happens on a work request's events (spec §5.2).
-type Reactions struct {
-	OnCreation []Reaction `json:"on_creation,omitempty"`
-	OnSuccess  []Reaction `json:"on_success,omitempty"`
-	OnFailure  []Reaction `json:"on_failure,omitempty"`
-}
-
-// The actions of reactions that are known (spec §5.3).
-const (
-	UpdateCollectionWithArtifacts = "update-collection-with-artifacts"
-	UpdateCollectionWithData      = "update-collection-with-data"
-)
-
-// Reaction is one action on an event.
-type Reaction struct {
-	Action       string         `json:"action"`
-	Collection   string         `json:"collection,omitempty"` // single lookup
-	Category     string         `json:"category,omitempty"`
-	NameTemplate string         `json:"name_template,omitempty"`    // the item's name, where the collection's category does not make it
-	Filters      map[string]any `json:"artifact_filters,omitempty"` // category only, for now
-	Variables    map[string]any `json:"variables,omitempty"`
-	Data         map[string]any `json:"data,omitempty"`
-}
-
 // SourceQuestion asks about the source package of an sbuild workflow.
 type SourceQuestion struct {
 	ID int64 `json:"work_request"`
