@@ -20,7 +20,7 @@ COPY --from=build /src/temporal-config /usr/local/share/debusine/temporal-config
 # A new volume takes over who owns the folder that it is mounted on.
 RUN useradd --system --user-group --uid 900 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin debusine \
     && install -d -o debusine -g debusine /deployment /deployment/authority /deployment/postgresql /deployment/temporal \
-        /deployment/ui /deployment/server /var/lib/debusine /var/lib/debusine/files
+        /deployment/ui /deployment/server /deployment/signing /var/lib/debusine /var/lib/debusine/files
 USER debusine
 ENTRYPOINT []
 CMD ["debusine", "--help"]

@@ -59,7 +59,7 @@ func (h *house) start(ctx context.Context) (err error) {
 	if err := os.Chmod(h.dir, 0o755); err != nil {
 		return err
 	}
-	h.Stack, err = stack.Start(ctx, stack.Options{State: filepath.Join(h.dir, "state"), Program: h.program, NoWorker: true})
+	h.Stack, err = stack.Start(ctx, stack.Options{State: filepath.Join(h.dir, "state"), Program: h.program, NoWorker: true, NoSigning: true})
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,6 +36,9 @@ type Options struct {
 	Scope     string // empty for the server's default
 	UserAgent string
 	HTTP      *http.Client // nil for one with reasonable limits
+	// Authority, if set, is whom the server's certificate must come from, instead
+	// of those that this machine trusts.
+	Authority *x509.CertPool
 	// Patience is for how long a call that may be repeated is repeated after
 	// its first failure. Zero: not at all.
 	Patience time.Duration
@@ -68,7 +72,7 @@ func New(o Options) *Client {
 	}
 	c.base = base
 	if c.http == nil {
-		c.http = &http.Client{Transport: newTransport()}
+		c.http = &http.Client{Transport: newTransport(o.Authority)}
 	}
 	own := *c.http
 	own.CheckRedirect = c.redirect
@@ -93,11 +97,11 @@ func (c *Client) WithPatience(patience time.Duration, waiting func(err error, pa
 
 // newTransport bounds everything but the transfer of a body, which is watched
 // by its progress.
-func newTransport() *http.Transport {
+func newTransport(authority *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority},
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 2 * time.Minute,
 		ExpectContinueTimeout: time.Second,

@@ -41,7 +41,7 @@ func newRemote(address, dir string, progress Progress) (*remote, error) {
 	if _, err := debian.ParseFileName(path.Base(parsed.Path)); err != nil {
 		return nil, debusine.Invalid{What: fmt.Sprintf("%s: %v", address, err)}
 	}
-	return &remote{url: parsed, dir: dir, progress: progress, http: &http.Client{Transport: newTransport()}}, nil
+	return &remote{url: parsed, dir: dir, progress: progress, http: &http.Client{Transport: newTransport(nil)}}, nil
 }
 
 // main fetches the file that the URL names.

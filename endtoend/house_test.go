@@ -87,7 +87,7 @@ func start() (*house, error) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.crash, 0o755)); err != nil {
 		return nil, err
 	}
-	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, Program: built.bin, Env: h.env()})
+	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: true, Program: built.bin, Env: h.env()})
 	return h, err
 }
 

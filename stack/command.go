@@ -19,13 +19,15 @@ func Command() *cli.Command {
 		Name:  "standalone",
 		Usage: "run everything on this machine: database, Temporal, server and workers",
 		Description: "Starts PostgreSQL (the host's programs, a private database in the state folder), Temporal with its Web UI,\n" +
-			"the server, and one worker for each architecture that the machine runs natively. Prints one line, \"ready …\",\n" +
+			"the server, a signing worker with a database of its own, and one build worker for each architecture that the\n" +
+			"machine runs natively. Prints one line, \"ready …\",\n" +
 			"when all is up; SIGTERM or SIGINT stops it in order, a second one in a hurry. The state survives.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "state", Usage: "keep everything in `DIR` (default: .state in the checkout; for root a folder in " + rootStates + ")"},
 			&cli.IntFlag{Name: "port-base", Value: DefaultPortBase, Usage: fmt.Sprintf("use the %d loopback ports from `N` on; 0 looks for free ones", portCount)},
 			&cli.StringFlag{Name: "mirror", Usage: "the Debian mirror at `URL` instead of the one that this machine's apt uses"},
-			&cli.BoolFlag{Name: "no-workers", Usage: "start no worker"},
+			&cli.BoolFlag{Name: "no-workers", Usage: "start no worker, neither for builds nor for signatures"},
+			&cli.BoolFlag{Name: "no-signing", Usage: "start no signing worker"},
 			&cli.BoolFlag{Name: "stop", Usage: "stop the stack that runs in the state folder, and start none"},
 			&cli.StringFlag{Name: "only", Hidden: true, Usage: "infrastructure: PostgreSQL, Temporal and its Web UI alone"},
 		},
@@ -64,7 +66,8 @@ func standalone(c *cli.Context) error {
 	defer done()
 	running, err := begin(first, Options{
 		State: state, PortBase: c.Int("port-base"), Mirror: c.String("mirror"), NoWorker: c.Bool("no-workers"),
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		NoSigning: c.Bool("no-workers") || c.Bool("no-signing"),
+		Log:       slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if errors.Is(err, context.Canceled) {
 		return errors.New("stopped before everything was up")

@@ -13,7 +13,7 @@ import (
 )
 
 // Pid answers the process number of a part (postgresql, temporal, ui, server,
-// worker-ARCH) that runs at this moment.
+// signing, worker-ARCH) that runs at this moment.
 func (s *Stack) Pid(name string) (int, error) {
 	id, err := s.identity(name)
 	return id.pid, err
@@ -126,6 +126,8 @@ func (s *Stack) probe(ctx context.Context, name string) error {
 		return s.temporal.uiPart().ready(ctx)
 	case nameServer:
 		return s.serverReady(ctx)
+	case nameSigning:
+		return s.signingReady(ctx)
 	}
 	return nil
 }

@@ -22,7 +22,8 @@ import (
 //	postgresql/   the superuser's password
 //	temporal/     the Temporal server's configuration, certificate and key
 //	ui/           the same of the Web UI
-//	server/       what `debusine server` shows Temporal, and its database's password
+//	server/       what `debusine server` shows Temporal and the signing worker, and its database's password
+//	signing/      what `debusine signing` shows Temporal, its database's password, its service keys
 type deployment struct {
 	dir        string
 	postgresql string // host, or the folder of a socket
@@ -32,8 +33,12 @@ type deployment struct {
 	tools      tools
 }
 
+// deploymentAPI is the name of the service that serves the API over TLS, and of its
+// certificate.
+const deploymentAPI = "signing-api"
+
 // deploymentParts are the folders of a deployment besides authority/.
-func deploymentParts() []string { return []string{"postgresql", "temporal", "ui", "server"} }
+func deploymentParts() []string { return []string{"postgresql", "temporal", "ui", "server", "signing"} }
 
 // DeploymentCommand is `debusine deployment`: what must be there before the parts
 // of an installation on several machines can start.
@@ -102,6 +107,10 @@ func (d *deployment) prepare(context.Context) error {
 	if err := d.authority.certificates(time.Now(), host); err != nil {
 		return err
 	}
+	// The signing worker speaks to the API over TLS alone.
+	if err := d.authority.certificate(deploymentAPI, true, time.Now(), []string{deploymentAPI}); err != nil {
+		return err
+	}
 	t, err := d.temporal()
 	if err != nil {
 		return err
@@ -119,12 +128,16 @@ func (d *deployment) prepare(context.Context) error {
 	if err := d.handPasswords(); err != nil {
 		return err
 	}
-	for part, name := range map[string]string{"temporal": "server", "ui": "ui", "server": "client"} {
+	for name, part := range map[string]string{"server": "temporal", "ui": "ui", "client": "server", deploymentAPI: "server", nameSigning: "signing"} {
 		for _, file := range []string{"ca.crt", name + ".crt", name + ".key"} {
 			if err := d.hand(part, file); err != nil {
 				return err
 			}
 		}
+	}
+	// Made where they stay: the authority has no copy of them.
+	if err := keepServiceKeys(filepath.Join(d.dir, "signing", serviceKeys)); err != nil {
+		return err
 	}
 	return d.configure(t)
 }
@@ -139,16 +152,18 @@ func (d *deployment) hand(part, file string) error {
 }
 
 func (d *deployment) handPasswords() error {
-	words, err := d.authority.passwords()
-	if err != nil {
+	p := &postgres{folder: d.authority}
+	if err := p.readPasswords(); err != nil {
 		return err
 	}
 	// libpq's form, one role: what the server does not need it does not know.
-	line := "*:*:*:" + roleOurs + ":" + words[roleOurs] + "\n"
-	if err := writeFile(filepath.Join(d.dir, "server", "pgpass"), []byte(line), 0o600); err != nil {
-		return err
+	for part, role := range map[string]string{"server": roleOurs, "signing": roleSigning} {
+		line := "*:*:*:" + role + ":" + p.passwords[role] + "\n"
+		if err := writeFile(filepath.Join(d.dir, part, "pgpass"), []byte(line), 0o600); err != nil {
+			return err
+		}
 	}
-	return writeFile(filepath.Join(d.dir, "postgresql", "password"), []byte(words[roleAll]), 0o644)
+	return writeFile(filepath.Join(d.dir, "postgresql", "password"), []byte(p.passwords[roleAll]), 0o644)
 }
 
 // configure writes the configurations as the containers will read them.
@@ -186,7 +201,7 @@ func (d *deployment) schema(ctx context.Context) error {
 		return err
 	}
 	p := &postgres{folder: d.authority, host: d.postgresql}
-	if p.passwords, err = d.authority.passwords(); err != nil {
+	if err := p.readPasswords(); err != nil {
 		return err
 	}
 	if err := await(ctx, "PostgreSQL at "+d.postgresql, p.ready); err != nil {

@@ -84,13 +84,13 @@ func readYAML(t *testing.T, file string, into any) {
 // Each part gets its own secrets and nobody else's.
 func TestPreparedSecretsAreKeptApart(t *testing.T) {
 	dir := prepared(t, "temporal:7233")
-	words, err := folder(filepath.Join(dir, "authority")).passwords()
-	if err != nil {
+	all := &postgres{folder: folder(filepath.Join(dir, "authority"))}
+	if err := all.readPasswords(); err != nil {
 		t.Fatal(err)
 	}
-	for part, may := range map[string][]string{"postgresql": {roleAll}, "temporal": {roleTemporal}, "ui": nil, "server": {roleOurs}} {
+	for part, may := range map[string][]string{"postgresql": {roleAll}, "temporal": {roleTemporal}, "ui": nil, "server": {roleOurs}, "signing": {roleSigning}} {
 		text := everything(t, filepath.Join(dir, part))
-		for role, word := range words {
+		for role, word := range all.passwords {
 			if has, should := strings.Contains(text, word), fmt.Sprint(may) == fmt.Sprint([]string{role}); has != should {
 				t.Errorf("%s knows the password of %s: %v", part, role, has)
 			}
@@ -100,10 +100,42 @@ func TestPreparedSecretsAreKeptApart(t *testing.T) {
 			t.Errorf("%s has the authority's key (%v)", part, err)
 		}
 	}
-	for _, file := range []string{"temporal/server.key", "temporal/server.yaml", "ui/ui.key", "server/client.key", "server/pgpass"} {
+	for _, file := range []string{"temporal/server.key", "temporal/server.yaml", "ui/ui.key", "server/client.key", "server/pgpass", "server/signing-api.key", "signing/pgpass", "signing/signing.key"} {
 		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", file, info, err)
 		}
+	}
+}
+
+// The service keys are in one place alone, and stay when the step is done again.
+func TestPreparedServiceKeysStay(t *testing.T) {
+	dir := prepared(t, "temporal:7233")
+	file := filepath.Join(dir, "signing", "service.keys")
+	keys, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o400 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for _, other := range []string{"authority", "server", "temporal", "ui", "postgresql"} {
+		if strings.Contains(everything(t, filepath.Join(dir, other)), strings.Fields(string(keys))[len(strings.Fields(string(keys)))-1]) {
+			t.Errorf("%s has the service keys", other)
+		}
+	}
+	d, err := openDeployment(dir, "postgresql", "temporal:7233")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := os.ReadFile(file); err != nil || string(again) != string(keys) {
+		t.Errorf("other service keys after the second time (%v)", err)
+	}
+	conf, err := folder(filepath.Join(dir, "authority")).loadPair(deploymentAPI)
+	if err != nil || conf.cert.VerifyHostname("signing-api") != nil {
+		t.Errorf("the API's certificate is for %v (%v)", conf.cert.DNSNames, err)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// The parts' names, in start order; workers are worker-ARCH.
+// The parts' names, in start order; workers are signing and worker-ARCH.
 const (
 	namePostgres = "postgresql"
 	nameTemporal = "temporal"

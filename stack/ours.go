@@ -17,7 +17,7 @@ import (
 )
 
 // startOurs starts the server, gives the user a token and the workers theirs, and
-// starts a worker for each of the architectures.
+// starts the signing worker and one for each of the architectures.
 func (s *Stack) startOurs(ctx context.Context, architectures <-chan []string) error {
 	installation, err := s.folder.keep("installation", func() (string, error) { return secret(5) })
 	if err != nil {
@@ -33,11 +33,15 @@ func (s *Stack) startOurs(ctx context.Context, architectures <-chan []string) er
 	if err := s.writeClientConfig(ctx); err != nil {
 		return err
 	}
-	if s.options.NoWorker {
-		return nil
-	}
 	var workers []*part
-	for _, arch := range <-architectures {
+	if !s.options.NoSigning {
+		signing, err := s.signingPart(ctx)
+		if err != nil {
+			return err
+		}
+		workers = append(workers, signing)
+	}
+	for _, arch := range s.buildsFor(architectures) {
 		worker, err := s.workerPart(ctx, arch)
 		if err != nil {
 			return err
@@ -45,6 +49,14 @@ func (s *Stack) startOurs(ctx context.Context, architectures <-chan []string) er
 		workers = append(workers, worker)
 	}
 	return s.bringUp(ctx, workers...)
+}
+
+// buildsFor are the architectures that get a worker.
+func (s *Stack) buildsFor(native <-chan []string) []string {
+	if s.options.NoWorker {
+		return nil
+	}
+	return <-native
 }
 
 // keepMirror writes down which mirror the user named, if one.

@@ -26,7 +26,7 @@ const (
 // certificateNames are the files in pki/ (NAME.crt and NAME.key) and whether the
 // holder is a server too: Temporal's services are both to one another.
 func certificateNames() map[string]bool {
-	return map[string]bool{"server": true, "client": false, "ui": false}
+	return map[string]bool{"server": true, "client": false, "ui": false, "signing": false}
 }
 
 // pair is a certificate with its key, both parsed.
@@ -40,23 +40,32 @@ type pair struct {
 // server is called localhost, and by the names that are given.
 func (f folder) certificates(now time.Time, names ...string) error {
 	authority, err := f.loadPair("ca")
-	fresh := err != nil || now.Add(renewBefore).After(authority.cert.NotAfter)
-	if fresh {
-		if authority, err = f.makePair("ca", authorityTemplate(now), pair{}); err != nil {
+	if err != nil || now.Add(renewBefore).After(authority.cert.NotAfter) {
+		if _, err = f.makePair("ca", authorityTemplate(now), pair{}); err != nil {
 			return err
 		}
 	}
 	for name, serves := range certificateNames() {
-		have, err := f.loadPair(name)
-		if err == nil && !fresh && now.Add(renewBefore).Before(have.cert.NotAfter) && have.cert.CheckSignatureFrom(authority.cert) == nil &&
-			(!serves || answersTo(have.cert, names)) {
-			continue
-		}
-		if _, err := f.makePair(name, certificateTemplate(name, serves, now, names), authority); err != nil {
+		if err := f.certificate(name, serves, now, names); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// certificate makes one that is missing, not of the present authority, or soon
+// without force.
+func (f folder) certificate(name string, serves bool, now time.Time, names []string) error {
+	authority, err := f.loadPair("ca")
+	if err != nil {
+		return err
+	}
+	have, err := f.loadPair(name)
+	if err == nil && now.Add(renewBefore).Before(have.cert.NotAfter) && have.cert.CheckSignatureFrom(authority.cert) == nil && (!serves || answersTo(have.cert, names)) {
+		return nil
+	}
+	_, err = f.makePair(name, certificateTemplate(name, serves, now, names), authority)
+	return err
 }
 
 func answersTo(cert *x509.Certificate, names []string) bool {

@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The databases and the roles that own them. Neither role may connect to the
-// other's: what builds tell Temporal must not become a way to the tokens.
+// The databases and the roles that own them; signing.go has one more. No role may
+// connect to another's: what builds tell Temporal must not become a way to the tokens.
 const (
 	databaseOurs       = "debusine"
 	databaseTemporal   = "temporal"
@@ -57,8 +57,16 @@ func newPostgres(f folder) (*postgres, error) {
 			return nil, err
 		}
 	}
-	p.passwords, err = f.passwords()
-	return p, err
+	return p, p.readPasswords()
+}
+
+// readPasswords reads those of all roles, each from the file of who needs it.
+func (p *postgres) readPasswords() (err error) {
+	if p.passwords, err = p.folder.passwords(); err != nil {
+		return err
+	}
+	p.passwords[roleSigning], err = p.folder.signingPassword()
+	return err
 }
 
 func (p *postgres) data() string { return p.folder.path("pg", "data") }
@@ -260,12 +268,12 @@ func (p *postgres) furnish(ctx context.Context) error {
 		return fmt.Errorf("connecting to the new database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	for _, role := range []string{roleOurs, roleTemporal} {
+	for _, role := range []string{roleOurs, roleTemporal, roleSigning} {
 		if err := makeRole(ctx, conn, role, p.passwords[role]); err != nil {
 			return err
 		}
 	}
-	for database, owner := range map[string]string{databaseOurs: roleOurs, databaseTemporal: roleTemporal, databaseVisibility: roleTemporal} {
+	for database, owner := range map[string]string{databaseOurs: roleOurs, databaseTemporal: roleTemporal, databaseVisibility: roleTemporal, databaseSigning: roleSigning} {
 		if err := makeDatabase(ctx, conn, database, owner); err != nil {
 			return err
 		}

@@ -18,13 +18,14 @@ import (
 // Options say what to start and where. The zero value of each field but State is
 // a fit default.
 type Options struct {
-	State    string       // the state folder; made when missing. Folders above it must be searchable for all
-	PortBase int          // first of a block of loopback ports; 0 looks for a free block
-	Log      *slog.Logger // where the stack tells what it does; nil: nowhere
-	Program  string       // the debusine binary for server, workers and admin; "": the running one
-	Mirror   string       // kept in the file mirror for those who bootstrap environments; "": no file, they ask the machine's apt
-	NoWorker bool         // no worker is started
-	Env      []string     // NAME=VALUE, added to the environment of server, workers and admin
+	State     string       // the state folder; made when missing. Folders above it must be searchable for all
+	PortBase  int          // first of a block of loopback ports; 0 looks for a free block
+	Log       *slog.Logger // where the stack tells what it does; nil: nowhere
+	Program   string       // the debusine binary for server, workers and admin; "": the running one
+	Mirror    string       // kept in the file mirror for those who bootstrap environments; "": no file, they ask the machine's apt
+	NoWorker  bool         // no build worker is started
+	NoSigning bool         // no signing worker is started
+	Env       []string     // NAME=VALUE, added to the environment of server, workers and admin
 }
 
 // Stack is a running stack, ours or (after Attach) another process's.

@@ -192,14 +192,24 @@ func databaseIsClosed(t *testing.T, s *Stack) {
 	} else {
 		conn.Close(ctx)
 	}
+	if conn, err := pgx.Connect(ctx, s.SigningDSN()); err != nil {
+		t.Errorf("the signing worker's own connection: %v", err)
+	} else {
+		conn.Close(ctx)
+	}
 	socket := s.folder.path("pg")
 	for name, dsn := range map[string]string{
-		"no password":                        "host=" + socket + " user=postgres dbname=postgres passfile=/nonexistent",
-		"a wrong password":                   "host=" + socket + " user=debusine dbname=debusine password=guess passfile=/nonexistent",
-		"Temporal's role in our database":    s.folder.dsn(roleTemporal, databaseOurs),
-		"our role in Temporal's database":    s.folder.dsn(roleOurs, databaseTemporal),
-		"TCP":                                "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=2",
-		"Temporal's role in the maintenance": s.folder.dsn(roleTemporal, "template1") + " password=guess",
+		"no password":                           "host=" + socket + " user=postgres dbname=postgres passfile=/nonexistent",
+		"a wrong password":                      "host=" + socket + " user=debusine dbname=debusine password=guess passfile=/nonexistent",
+		"Temporal's role in our database":       s.folder.dsn(roleTemporal, databaseOurs),
+		"our role in Temporal's database":       s.folder.dsn(roleOurs, databaseTemporal),
+		"TCP":                                   "host=127.0.0.1 port=5432 user=postgres dbname=postgres connect_timeout=2",
+		"our role in the keys' database":        s.folder.dsn(roleOurs, databaseSigning),
+		"Temporal's role in the keys' database": s.folder.dsn(roleTemporal, databaseSigning),
+		"the keys' role in our database":        dsnAt(socket, s.folder.path(signingFolder, "pgpass"), roleSigning, databaseOurs),
+		"the keys' role in Temporal's":          dsnAt(socket, s.folder.path(signingFolder, "pgpass"), roleSigning, databaseTemporal),
+		"the keys' role, by the server's file":  s.folder.dsn(roleSigning, databaseSigning),
+		"Temporal's role in the maintenance":    s.folder.dsn(roleTemporal, "template1") + " password=guess",
 	} {
 		conn, err := pgx.Connect(ctx, dsn)
 		if err == nil {

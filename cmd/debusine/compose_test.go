@@ -18,6 +18,7 @@ import (
 	"debusine/server"
 	"debusine/stack"
 	"debusine/worker"
+	"debusine/worker/signing"
 )
 
 // composition is what this test reads of docker-compose.yml.
@@ -81,7 +82,7 @@ func accept(t *testing.T, s service) *flag.FlagSet {
 	for name, value := range s.Environment {
 		t.Setenv(name, value)
 	}
-	commands, words := []*urfave.Command{stack.DeploymentCommand(), server.Command(), worker.Command()}, s.Command[1:]
+	commands, words := []*urfave.Command{stack.DeploymentCommand(), server.Command(), worker.Command(), signing.Command()}, s.Command[1:]
 	for {
 		at := slices.IndexFunc(commands, func(c *urfave.Command) bool { return c.Name == words[0] })
 		if at < 0 {
@@ -134,13 +135,23 @@ func TestEachCommandLineIsOneOfOurs(t *testing.T) {
 			switch s.Command[1] {
 			case "server":
 				for role := range strings.SplitSeq(value(set, "roles"), ",") {
-					if roles[role] {
+					// The signing worker's API is one more, which nobody else reaches.
+					if roles[role] && name != "signing-api" {
 						t.Errorf("two services have the role %s", role)
 					}
 					roles[role] = true
 				}
 				if got := value(set, "temporal"); got != "temporal:7233" {
 					t.Errorf("it looks for Temporal at %s", got)
+				}
+			case "signing":
+				if got := value(set, "api-url"); !strings.HasPrefix(got, "https://signing-api:") {
+					t.Errorf("it looks for the API at %s", got)
+				}
+				for _, file := range []string{"token-file", "service-keys", "temporal-tls-key"} {
+					if !strings.HasPrefix(value(set, file), "/deployment/signing/") {
+						t.Errorf("--%s is %s, which others see or which dies with the container", file, value(set, file))
+					}
 				}
 			case "worker":
 				if arch := value(set, "arch"); name != "worker-"+arch || s.Platform != "linux/"+arch {
@@ -258,6 +269,15 @@ func TestBuildMachinesAreKeptApart(t *testing.T) {
 		}
 		if reached := slices.Contains(s.Networks, "machines"); reached && name != "server" && !strings.HasPrefix(name, "worker-") {
 			t.Errorf("build machines reach %s", name)
+		}
+		if holds := slices.ContainsFunc(s.Mounts, func(m string) bool { return strings.HasPrefix(m, "signing:") }); holds != (name == "signing" || name == "prepare") {
+			t.Errorf("%s mounts the volume of the service keys: %v", name, holds)
+		}
+		if reached := slices.Contains(s.Networks, "signing"); reached != slices.Contains([]string{"signing", "signing-api", "temporal", "postgresql"}, name) {
+			t.Errorf("the signing worker reaches %s: %v", name, reached)
+		}
+		if name == "signing" && (len(s.Networks) != 1 || len(s.Ports) > 0) {
+			t.Errorf("the signing worker is in the networks %v and publishes %v", s.Networks, s.Ports)
 		}
 		for _, network := range s.Networks {
 			if _, ok := c.Networks[network]; !ok {

@@ -11,7 +11,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
@@ -41,7 +43,8 @@ func Command() *cli.Command {
 			"   --signing-database postgresql:///debusine_signing --service-keys /etc/debusine/service.keys",
 		Flags: []cli.Flag{
 			flag("api-url", "the server's API at `URL`; plain http for loopback alone", "", true),
-			flag("token-file", "the token is in `FILE`: debusine admin worker create --signing NAME prints one", "", true),
+			flag("api-tls-ca", "the API's certificate must be of the authority in `FILE` (PEM), instead of one that this machine trusts", "", false),
+			flag("token-file", "the token is in `FILE`, which is waited for: debusine admin worker create --signing --enable NAME prints one", "", true),
 			flag("signing-database", "keys and audit are in PostgreSQL at `DSN`; not the server's", "", true),
 			flag("service-keys", "the keys that protect keys are in `FILE`: debusine admin key service-key makes one", "", true),
 			flag("pkcs11-module", "keys in hardware are reached through the library `FILE`", "", false),
@@ -95,9 +98,9 @@ func open(ctx context.Context, c *cli.Context, log *slog.Logger) (*station, erro
 	if err != nil {
 		return nil, err
 	}
-	token, err := os.ReadFile(c.String("token-file"))
+	authority, err := authorityIn(c.String("api-tls-ca"))
 	if err != nil {
-		return nil, fmt.Errorf("reading the signing worker's token: %w\nhint: debusine admin worker create --signing --enable NAME prints one", err)
+		return nil, fmt.Errorf("reading the API's authority: %w", err)
 	}
 	config, err := temporalTLS(c)
 	if err != nil {
@@ -111,8 +114,49 @@ func open(ctx context.Context, c *cli.Context, log *slog.Logger) (*station, erro
 	if err != nil {
 		return nil, err
 	}
-	home := client.New(client.Options{BaseURL: c.String("api-url"), Token: strings.TrimSpace(string(token)), UserAgent: "debusine-signing", Patience: patience})
+	token, err := awaitToken(ctx, c.String("token-file"), log)
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	home := client.New(client.Options{BaseURL: c.String("api-url"), Token: token, UserAgent: "debusine-signing", Patience: patience, Authority: authority})
 	return &station{home: home, doer: &signact.Doer{Vault: v, Log: log, TrustedCerts: trusted}, temporal: c.String("temporal"), tls: config, log: log}, nil
+}
+
+// awaitToken waits for the file with the token, which an administrator writes
+// when the server is there.
+func awaitToken(ctx context.Context, file string, log *slog.Logger) (string, error) {
+	for told := false; ; told = true {
+		raw, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("reading the signing worker's token: %w", err)
+		}
+		if token := strings.TrimSpace(string(raw)); token != "" {
+			return token, nil
+		}
+		if !told {
+			log.Warn("waiting for the token", "file", file, "hint", "debusine admin worker create --signing --enable NAME prints one")
+		}
+		if pause(ctx, askAgain); ctx.Err() != nil {
+			return "", fmt.Errorf("stopped before there was a token in %s", file)
+		}
+	}
+}
+
+// authorityIn reads the certificates of a PEM file; without one, nil.
+func authorityIn(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
 }
 
 // checkURL keeps tokens off the wire in plain text.
@@ -154,15 +198,9 @@ func temporalTLS(c *cli.Context) (*tls.Config, error) {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("reading Temporal's authority: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", ca)
-		}
+	var err error
+	if config.RootCAs, err = authorityIn(ca); err != nil {
+		return nil, fmt.Errorf("reading Temporal's authority: %w", err)
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, c.String("temporal-tls-key"))
