@@ -92,7 +92,7 @@ const (
 	CompleteWork      Verb = "complete"        // an attempt, its own
 	AppendWorkLog     Verb = "append-log"      //
 	SignWith          Verb = "sign-with"       // an attempt, in its work request's name; the store judges
-	CreateAsset       Verb = "create-asset"    // an attempt, of the key that it made
+	CreateAsset       Verb = "create-asset"    // an attempt, of the key that it made; a person, of one that is elsewhere
 	ApproveSignature  Verb = "approve"         // a second person; the store judges
 	RegisterWorker    Verb = "register-worker" // a machine that nobody knows yet
 )
@@ -134,7 +134,7 @@ var rights = map[Verb]right{
 	BeginWork:         {machine: true, words: "a worker"},
 	CompleteWork:      {attempt: itself, words: "the worker that runs it"},
 	SignWith:          {attempt: itself, words: "the signing worker that runs it"},
-	CreateAsset:       {attempt: itself, words: "the signing worker that made the key"},
+	CreateAsset:       {least: Owner, attempt: itself, words: "an owner of the workspace, or the signing worker that made the key"},
 	ApproveSignature:  {person: true, words: "a user"},
 	AppendWorkLog:     {attempt: itself, words: "the worker that runs it"},
 }

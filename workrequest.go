@@ -103,6 +103,7 @@ type WorkRequest struct {
 	NoWorkerCanTake   bool
 	NoWorkerEnabled   bool     // not even one that cannot take it
 	UnmetWorkerDemand []string // tags that machines demand and this work lacks
+	SigningWaits      string   // why a pending signature is not made yet
 	HasLog            bool     // of the newest attempt, while it runs
 	LogArtifact       *int64   // the build log that it left
 }

@@ -2,22 +2,41 @@ package client
 
 import (
 	"context"
-	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"debusine"
 	"debusine/api"
 )
 
+// AssetFilter picks assets; what is empty or 0 is any.
+type AssetFilter struct {
+	Workspace, Fingerprint string
+	ID, WorkRequest        int64 // its own, and that of the work request that made it
+}
+
 // Assets lists signing keys and who may use them, of the workspaces that the user
-// sees; workspace "" is any.
-func (c *Client) Assets(ctx context.Context, workspace string) iter.Seq2[api.Asset, error] {
+// sees.
+func (c *Client) Assets(ctx context.Context, f AssetFilter) (list []api.Asset, err error) {
 	q := url.Values{}
-	if workspace != "" {
-		q.Set("workspace", workspace)
+	for name, value := range map[string]string{"workspace": f.Workspace, "fingerprint": f.Fingerprint} {
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
-	return pages[api.Asset](ctx, c, "asset/", q)
+	for name, id := range map[string]int64{"asset": f.ID, "work_request": f.WorkRequest} {
+		if id != 0 {
+			q.Set(name, strconv.FormatInt(id, 10))
+		}
+	}
+	return list, c.do(ctx, call{method: http.MethodGet, path: "asset/", query: q, into: &list})
+}
+
+// CreateAsset tells the server of a key that was not made through it. Nobody may
+// sign with it until an administrator grants that.
+func (c *Client) CreateAsset(ctx context.Context, in api.AssetCreate) (made api.Asset, err error) {
+	return made, c.do(ctx, call{method: http.MethodPost, path: "asset/", body: in, into: &made})
 }
 
 // ApproveSignature agrees, as the second person, that a work request signs with a
@@ -39,7 +58,8 @@ func (a *Attempt) CreateAsset(ctx context.Context, in api.AssetCreate) (out api.
 // SignWith asks whether one file of an artifact, or with "" all, may be signed
 // with a key, now.
 func (a *Attempt) SignWith(ctx context.Context, fingerprint string, artifact int64, file string) (p api.SigningPermit, err error) {
-	return p, a.c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "sign_with/"), body: api.SignWith{Artifact: artifact, File: file}, into: &p})
+	body := api.SignWith{Artifact: artifact, WorkRequest: a.workRequest, File: file}
+	return p, a.c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "sign_with/"), body: body, into: &p})
 }
 
 // Heard is a heartbeat of a signing worker's attempt; it says whether the work

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"encoding/base64"
 	"net/http"
+	"strings"
 
 	"debusine"
 	"debusine/api"
+	"debusine/sign"
 	"debusine/store"
 )
 
@@ -12,17 +15,27 @@ func (s *Server) listAssets(c *call) error {
 	if err := c.allow(debusine.Resource{}); err != nil {
 		return err
 	}
-	user := c.user()
-	if c.who.Kind != debusine.Person {
-		return debusine.Forbidden{What: "only a user may list assets", Hint: "send a user's token"}
+	f := store.AssetFilter{Scope: c.Request().Header.Get("X-Debusine-Scope"), Workspace: c.QueryParam("workspace"), Fingerprint: c.QueryParam("fingerprint")}
+	var err error
+	if f.ID, err = c.query("asset"); err == nil {
+		f.WorkRequest, err = c.query("work_request")
 	}
-	assets, err := s.db.Assets(c.ctx(), user, c.Request().Header.Get("X-Debusine-Scope"), c.QueryParam("workspace"))
 	if err != nil {
 		return err
 	}
-	out := api.Page[api.Asset]{Results: []api.Asset{}}
+	if c.who.Kind != debusine.Person {
+		return debusine.Forbidden{What: "only a user may list assets", Hint: "send a user's token"}
+	}
+	assets, err := s.db.Assets(c.ctx(), c.user(), f)
+	if err == nil && len(assets) == 0 {
+		err = s.checkScope(c)
+	}
+	if err != nil {
+		return err
+	}
+	out := []api.Asset{} // no pages: as Debusine answers
 	for _, a := range assets {
-		out.Results = append(out.Results, showAsset(a))
+		out = append(out, showAsset(a))
 	}
 	return c.reply(out)
 }
@@ -32,8 +45,12 @@ func showAsset(a debusine.Asset) api.Asset {
 	for _, g := range a.Grants {
 		grants = append(grants, api.AssetRole(g))
 	}
+	var madeBy *int64
+	if a.WorkRequest != 0 {
+		madeBy = &a.WorkRequest
+	}
 	return api.Asset{ID: a.ID, Category: a.Category, Scope: a.Scope, Workspace: a.Workspace, Data: api.SigningKey(a.Data), TwoPersons: a.TwoPersons,
-		CreatedAt: a.CreatedAt, CreatedBy: a.CreatedBy, CreatedByWorkRequest: a.WorkRequest, Grants: grants}
+		CreatedAt: a.CreatedAt, CreatedBy: a.CreatedBy, CreatedByWorkRequest: madeBy, Grants: grants}
 }
 
 // ofAttempt is the work request of the attempt that calls, and asks for the
@@ -49,28 +66,81 @@ func (s *Server) ofAttempt(c *call) (debusine.WorkRequest, error) {
 	return w, err
 }
 
-// createAsset takes the public half of a key that a signing worker made.
+// createAsset takes the public half of a key: one that a signing worker made, or
+// one that an owner of the workspace brings. Nobody may sign with it until an
+// administrator grants that.
 func (s *Server) createAsset(c *call) error {
 	var in api.AssetCreate
 	if err := c.bind(&in); err != nil {
 		return err
 	}
+	if in.Category != debusine.CategorySigningKey {
+		return debusine.Invalidf("category must be %s, not %.80q", debusine.CategorySigningKey, in.Category)
+	}
+	a := debusine.Asset{Data: debusine.SigningKeyData(in.Data), TwoPersons: in.TwoPersons}
+	place := s.ofWorkspace
+	if c.who.Kind == debusine.Attempt {
+		place = s.ofGeneratedKey
+	}
+	if err := place(c, in, &a); err != nil {
+		return err
+	}
+	if err := matches(a.Data); err != nil {
+		return err
+	}
+	a, err := s.db.PutAsset(c.ctx(), a)
+	if err != nil {
+		return err
+	}
+	s.log.Info("signing key", "fingerprint", a.Data.Fingerprint, "purpose", a.Data.Purpose, "workspace", a.Workspace, "work_request", a.WorkRequest, "user", c.who.User)
+	return c.reply(showAsset(a))
+}
+
+// ofGeneratedKey places the key that an attempt at generatekey made.
+func (s *Server) ofGeneratedKey(c *call, in api.AssetCreate, a *debusine.Asset) error {
 	w, err := s.ofAttempt(c)
 	if err != nil {
 		return err
 	}
-	if w.TaskName != "generatekey" {
-		return debusine.Forbiddenf("task %s makes no keys", w.TaskName)
+	if w.TaskName != "generatekey" || in.WorkRequest != 0 && in.WorkRequest != w.ID {
+		return debusine.Forbiddenf("task %s (work request %d) made no such key", w.TaskName, w.ID)
 	}
-	if in.Category != debusine.CategorySigningKey {
-		return debusine.Invalidf("category must be %s, not %.80q", debusine.CategorySigningKey, in.Category)
-	}
-	a, err := s.db.PutAsset(c.ctx(), debusine.Asset{WorkspaceID: w.WorkspaceID, Data: debusine.SigningKeyData(in.Data), TwoPersons: in.TwoPersons, WorkRequest: w.ID})
+	a.WorkspaceID, a.WorkRequest = w.WorkspaceID, w.ID
+	return nil
+}
+
+// ofWorkspace places the key that a person brings.
+func (s *Server) ofWorkspace(c *call, in api.AssetCreate, a *debusine.Asset) error {
+	w, err := s.workspace(c, in.Workspace)
 	if err != nil {
 		return err
 	}
-	s.log.Info("signing key", "fingerprint", a.Data.Fingerprint, "purpose", a.Data.Purpose, "workspace", a.Workspace, "work_request", w.ID)
-	return c.reply(showAsset(a))
+	if in.WorkRequest != 0 {
+		return debusine.Forbiddenf("only the work request itself may say that it made a key")
+	}
+	a.WorkspaceID, a.CreatedBy = w.ID, c.who.User
+	return nil
+}
+
+// matches makes sure that the fingerprint is the certificate's own: who has the
+// asset of a fingerprint must have that key.
+func matches(d debusine.SigningKeyData) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	purpose, err := sign.ParsePurpose(d.Purpose)
+	if err != nil {
+		return err
+	}
+	raw, err := base64.StdEncoding.DecodeString(d.PublicKey)
+	if err != nil {
+		return debusine.Invalidf("public_key must be base64")
+	}
+	fingerprint, _, err := sign.Public(purpose, raw)
+	if err == nil && !strings.EqualFold(fingerprint, d.Fingerprint) {
+		err = debusine.Invalidf("the public key's fingerprint is %s, not %.80s", fingerprint, d.Fingerprint)
+	}
+	return err
 }
 
 // signWith judges one signature.
@@ -81,6 +151,9 @@ func (s *Server) signWith(c *call) error {
 	}
 	if _, err := s.ofAttempt(c); err != nil {
 		return err
+	}
+	if in.WorkRequest != 0 && in.WorkRequest != c.who.WorkRequest {
+		return debusine.Forbiddenf("this attempt is at work request %d, not %d", c.who.WorkRequest, in.WorkRequest)
 	}
 	fingerprint, err := keyOf(c)
 	if err != nil {
@@ -96,19 +169,22 @@ func (s *Server) signWith(c *call) error {
 		return err
 	}
 	s.log.Info("permitted: a signature", "id", c.who.WorkRequest, "key", fingerprint, "artifact", in.Artifact, "file", in.File, "user", p.User, "approved_by", p.Approvals)
-	return c.reply(showPermit(p))
+	return c.reply(showPermit(p, c.who.WorkRequest))
 }
 
-func showPermit(p store.Permit) api.SigningPermit {
-	return api.SigningPermit{Asset: showAsset(p.Asset), User: p.User, Artifact: p.Artifact, MadeBy: p.MadeBy, Files: p.Files, Approvals: p.Approvals, Now: p.Now}
+func showPermit(p store.Permit, workRequest int64) api.SigningPermit {
+	return api.SigningPermit{HasPermission: true, User: p.User, UserID: p.UserID,
+		Resource: api.SignedResource{Artifact: p.Artifact, WorkRequest: workRequest, Workspace: p.Workspace}, Asset: showAsset(p.Asset), Artifact: p.Artifact, MadeBy: p.MadeBy, Files: p.Files, Approvals: p.Approvals, Now: p.Now}
 }
 
-// keyOf is the fingerprint in the path.
+// keyOf is the fingerprint in the path, which may follow the purpose: a slug of
+// Debusine's is openpgp:FINGERPRINT.
 func keyOf(c *call) (string, error) {
 	if category := c.Param("category"); category != debusine.CategorySigningKey {
 		return "", debusine.Missingf("assets of category %.80q", category)
 	}
-	return c.Param("slug"), nil
+	slug := c.Param("slug")
+	return slug[strings.LastIndexByte(slug, ':')+1:], nil
 }
 
 // approveSignature is the second person's word.

@@ -1,12 +1,17 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"debusine"
 	"debusine/api"
@@ -74,6 +79,11 @@ func TestASigningWorkerAsksForEachSignature(t *testing.T) {
 	sign := "asset/debusine:signing-key/" + testKey + "/sign_with/"
 	var p api.SigningPermit
 	w.want(200, b.Token, "POST", sign, api.SignWith{Artifact: upload}, &p)
+	if !p.HasPermission || p.UserID == 0 || p.Resource != (api.SignedResource{Artifact: upload, WorkRequest: request.ID, Workspace: "debusine/System"}) {
+		t.Errorf("%+v", p)
+	}
+	w.want(200, b.Token, "POST", "asset/debusine:signing-key/openpgp:"+testKey+"/sign_with/", api.SignWith{Artifact: upload, WorkRequest: request.ID, Workspace: "System"}, nil)
+	w.want(403, b.Token, "POST", sign, api.SignWith{Artifact: upload, WorkRequest: request.ID + 1}, nil)
 	if p.User != "olga" || p.Files["hello.changes"] != sum("x") || p.Now.IsZero() {
 		t.Errorf("%+v", p)
 	}
@@ -134,20 +144,111 @@ func TestGeneratedKeysBecomeAssets(t *testing.T) {
 	w.want(200, w.owner, "POST", "work-request/", ask, &request)
 	var b api.BeginAnswer
 	w.want(200, w.signingMachine(), "POST", fmt.Sprintf("work-request/%d/begin/", request.ID), api.Begin{TaskToken: []byte("t"), Delivery: 1}, &b)
-	in := api.AssetCreate{Category: debusine.CategorySigningKey, Data: api.SigningKey{Purpose: "openpgp", Fingerprint: testKey, PublicKey: "eA=="}}
+	fingerprint, public := certificate(t)
+	in := api.AssetCreate{Category: debusine.CategorySigningKey, Data: api.SigningKey{Purpose: "openpgp", Fingerprint: fingerprint, PublicKey: public}}
+	lie := in
+	lie.Data.Fingerprint = testKey
+	w.want(400, b.Token, "POST", "asset/", lie, nil)
 	for range 2 {
 		w.want(201, b.Token, "POST", "asset/", in, nil)
 	}
-	var list api.Page[api.Asset]
+	var list []api.Asset
 	w.want(200, w.viewer, "GET", "asset/?workspace=System", nil, &list)
-	if len(list.Results) != 1 || list.Results[0].Data.Fingerprint != testKey || len(list.Results[0].Grants) != 0 || list.Results[0].CreatedBy != "olga" {
-		t.Errorf("%+v", list)
+	if len(list) != 1 || list[0].Data.Fingerprint != fingerprint || len(list[0].Grants) != 0 || list[0].CreatedBy != "olga" {
+		t.Fatalf("%+v", list)
+	}
+	made := list[0]
+	for query, found := range map[string]int{fmt.Sprintf("work_request=%d", request.ID): 1, fmt.Sprintf("asset=%d", made.ID): 1, "fingerprint=" + strings.ToLower(fingerprint): 1,
+		fmt.Sprintf("work_request=%d", request.ID+1): 0, fmt.Sprintf("asset=%d", made.ID+1): 0, "fingerprint=" + testKey: 0} {
+		w.want(200, w.viewer, "GET", "asset/?"+query, nil, &list)
+		if len(list) != found {
+			t.Errorf("%s: %+v", query, list)
+		}
 	}
 	w.want(200, w.other, "GET", "asset/", nil, &list)
-	if len(list.Results) != 0 {
+	if len(list) != 0 {
 		t.Errorf("a stranger sees %+v", list)
 	}
-	w.want(403, w.owner, "POST", "asset/", in, nil) // who enrolls a key says who uses it: administrators alone
+}
+
+// certificate is that of a key that nobody has.
+func certificate(t *testing.T) (fingerprint, public string) {
+	t.Helper()
+	entity, err := openpgp.NewEntity("test", "", "test@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := entity.Serialize(&out); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%X", entity.PrimaryKey.Fingerprint), base64.StdEncoding.EncodeToString(out.Bytes())
+}
+
+func TestAnOwnerBringsAKeyWithWhichNobodyMaySign(t *testing.T) {
+	w := newWorld(t)
+	fingerprint, public := certificate(t)
+	in := api.AssetCreate{Category: debusine.CategorySigningKey, Workspace: "System", Data: api.SigningKey{Purpose: "openpgp", Fingerprint: fingerprint, PublicKey: public}}
+	w.want(403, w.maker, "POST", "asset/", in, nil)
+	w.want(403, w.viewer, "POST", "asset/", in, nil)
+	for what, change := range map[string]func(*api.AssetCreate){
+		"another's fingerprint":         func(in *api.AssetCreate) { in.Data.Fingerprint = testKey },
+		"a certificate that is none":    func(in *api.AssetCreate) { in.Data.PublicKey = "eA==" },
+		"for a purpose of another form": func(in *api.AssetCreate) { in.Data.Purpose = "uefi" },
+		"a purpose that is none":        func(in *api.AssetCreate) { in.Data.Purpose = "everything" },
+		"a category that is none":       func(in *api.AssetCreate) { in.Category = "debian:apt-authentication" },
+		"in a work request's name":      func(in *api.AssetCreate) { in.WorkRequest = 1 },
+	} {
+		wrong := in
+		change(&wrong)
+		if a := w.call(w.owner, "POST", "asset/", wrong); a.status != 400 && a.status != 403 {
+			t.Errorf("%s: %d", what, a.status)
+		}
+	}
+	var made api.Asset
+	w.want(201, w.owner, "POST", "asset/", in, &made)
+	if made.CreatedBy != "olga" || len(made.Grants) != 0 || made.CreatedByWorkRequest != nil {
+		t.Errorf("%+v", made)
+	}
+	w.want(409, w.owner, "POST", "asset/", in, nil)
+}
+
+// Who asks is told what the signature waits for, with the command to copy.
+func TestAWaitingSignatureSaysWhatItWaitsFor(t *testing.T) {
+	w := newWorld(t)
+	w.withKey()
+	request := w.debsign(w.upload())
+	path := fmt.Sprintf("work-request/%d/", request.ID)
+	reason := func() string {
+		var shown api.WorkRequest
+		w.want(200, w.viewer, "GET", path, nil, &shown)
+		return shown.WaitingReason
+	}
+	w.worker("builder") // it signs nothing
+	if got := reason(); got != "no enabled worker can take this: no signing worker is enabled" {
+		t.Errorf("without a signing worker: %q", got)
+	}
+	w.signingMachine()
+	time.Sleep(1100 * time.Millisecond) // what machines are there is remembered for a second
+	if got := reason(); got != "waits for a worker to be free" {
+		t.Errorf("with one: %q", got)
+	}
+	w.ok(w.db.SetTwoPersons(t.Context(), testKey, true))
+	if got, want := reason(), fmt.Sprintf("debusine asset approve %s %d", testKey, request.ID); !strings.Contains(got, want) {
+		t.Errorf("with two persons: %q lacks %q", got, want)
+	}
+}
+
+// A signing worker alone is no machine for builds.
+func TestASigningWorkerIsNoBuildMachine(t *testing.T) {
+	w := newWorld(t)
+	w.signingMachine()
+	var build, shown api.WorkRequest
+	w.want(200, w.owner, "POST", "work-request/", api.WorkRequestCreate{TaskName: "noop", Workspace: "System", TaskData: json.RawMessage(`{}`)}, &build)
+	w.want(200, w.owner, "GET", fmt.Sprintf("work-request/%d/", build.ID), nil, &shown)
+	if shown.WaitingReason != "no enabled worker can take this: none is enabled" {
+		t.Errorf("%q", shown.WaitingReason)
+	}
 }
 
 func TestAdministratorsSayWhoSigns(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -325,18 +326,23 @@ func cleanText(s string) bool {
 // missingTags says which tags keep a pending work request from every enabled
 // worker: those of the nearest one, and what machines demand that it lacks.
 func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error {
-	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask {
+	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask && w.TaskType != debusine.SigningTask {
 		return nil
 	}
 	workers, gates, err := s.machines.all(ctx)
 	if err != nil {
 		return err
 	}
+	if w.TaskType == debusine.SigningTask {
+		w.NoWorkerEnabled = !slices.ContainsFunc(workers, func(m debusine.Worker) bool { return m.Enabled && m.Type == signingWorker })
+		w.SigningWaits, err = s.db.SigningWaits(ctx, w.ID)
+		return err
+	}
 	w.NoWorkerCanTake = true
 	required := task.QueueRequired(w.TagsRequired)
 	nearest := -1
 	for _, m := range workers {
-		if !m.Enabled {
+		if !m.Enabled || m.Type == signingWorker {
 			continue
 		}
 		missing, unmet := task.Entitled(m.TagsProvided, m.TagsRequired, required, gates[w.Queue])

@@ -70,8 +70,8 @@ func (s *Server) routes() []route {
 		{get, "workspace/:workspace/inheritance/", debusine.ReadWorkspace, s.showInheritance, "from which workspaces one inherits collections", nil, api.Inheritance{}, ok, false},
 		{post, "workspace/:workspace/inheritance/", debusine.ConfigureSpace, s.setInheritance, "say from which workspaces one inherits collections", api.Inheritance{}, api.Inheritance{}, ok, false},
 
-		{get, "asset/", debusine.ReadOwn, s.listAssets, "list signing keys and who may use them; filter: workspace", nil, api.Page[api.Asset]{}, ok, false},
-		{post, "asset/", debusine.CreateAsset, s.createAsset, "make the asset of a key; for signing workers", api.AssetCreate{}, api.Asset{}, created, false},
+		{get, "asset/", debusine.ReadOwn, s.listAssets, "list signing keys and who may use them; filters: workspace, asset, work_request, fingerprint", nil, []api.Asset{}, ok, false},
+		{post, "asset/", debusine.CreateAsset, s.createAsset, "make the asset of a key, from its certificate; for signing workers, and for owners of the workspace", api.AssetCreate{}, api.Asset{}, created, false},
 		{post, "asset/:category/:slug/sign_with/", debusine.SignWith, s.signWith, "may this be signed, now? for signing workers", api.SignWith{}, api.SigningPermit{}, ok, false},
 		{post, "asset/:category/:slug/approve/", debusine.ApproveSignature, s.approveSignature, "agree, as the second person, that a work request signs with a key; ours", api.Approve{}, nil, gone, false},
 

@@ -284,10 +284,14 @@ func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, erro
 
 // waitingReason says in a sentence why a pending work request does not begin.
 func waitingReason(w debusine.WorkRequest) string {
-	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask {
+	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask && w.TaskType != debusine.SigningTask {
 		return ""
 	}
 	switch {
+	case w.SigningWaits != "":
+		return w.SigningWaits
+	case w.NoWorkerEnabled && w.TaskType == debusine.SigningTask:
+		return "no enabled worker can take this: no signing worker is enabled"
 	case w.NoWorkerEnabled:
 		return "no enabled worker can take this: none is enabled"
 	case w.NoWorkerCanTake && len(w.MissingTags) > 0:

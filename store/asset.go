@@ -35,8 +35,8 @@ func (db *DB) PutAsset(ctx context.Context, a debusine.Asset) (made debusine.Ass
 		}
 		err = tx.QueryRow(ctx, `
 			INSERT INTO assets (category, workspace_id, data, two_persons, created_by, created_by_work_request)
-			SELECT $1, $2, $3, $4, (SELECT created_by FROM work_requests WHERE id = $5), nullif($5, 0) RETURNING id`,
-			debusine.CategorySigningKey, a.WorkspaceID, a.Data, a.TwoPersons, a.WorkRequest).Scan(&id)
+			SELECT $1, $2, $3, $4, coalesce((SELECT created_by FROM work_requests WHERE id = $5), (SELECT id FROM users WHERE username = $6)), nullif($5, 0) RETURNING id`,
+			debusine.CategorySigningKey, a.WorkspaceID, a.Data, a.TwoPersons, a.WorkRequest, a.CreatedBy).Scan(&id)
 		if err != nil {
 			return fault(err, "the asset of key "+a.Data.Fingerprint)
 		}
@@ -71,12 +71,20 @@ func asset(ctx context.Context, q querier, fingerprint string) (a debusine.Asset
 	return a, debusine.WithHint(fault(err, fmt.Sprintf("the asset of key %.80q", fingerprint)), "debusine asset list")
 }
 
+// AssetFilter picks assets; what is empty or 0 is any.
+type AssetFilter struct {
+	Scope, Workspace string
+	ID, WorkRequest  int64 // the asset's own, and that of the work request that made it
+	Fingerprint      string
+}
+
 // Assets lists the assets of those workspaces that the user may see, or with 0
-// all of them; workspace "" is any.
-func (db *DB) Assets(ctx context.Context, user int64, scope, workspace string) ([]debusine.Asset, error) {
+// all of them.
+func (db *DB) Assets(ctx context.Context, user int64, f AssetFilter) ([]debusine.Asset, error) {
 	rows, err := db.pool.Query(ctx, assetSQL+`
-		WHERE ($2 = '' OR s.name = $2) AND ($3 = '' OR w.name = $3) AND ($1::bigint = 0 OR a.workspace_id IN (SELECT w.id FROM workspaces w WHERE `+visible+`))
-		ORDER BY a.id`, user, scope, workspace)
+		WHERE ($2 = '' OR s.name = $2) AND ($3 = '' OR w.name = $3) AND ($4::bigint = 0 OR a.id = $4) AND ($5::bigint = 0 OR a.created_by_work_request = $5)
+		  AND ($6 = '' OR a.data->>'fingerprint' = $6) AND ($1::bigint = 0 OR a.workspace_id IN (SELECT w.id FROM workspaces w WHERE `+visible+`))
+		ORDER BY a.id`, user, f.Scope, f.Workspace, f.ID, f.WorkRequest, strings.ToUpper(f.Fingerprint))
 	if err != nil {
 		return nil, err
 	}

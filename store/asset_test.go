@@ -229,11 +229,11 @@ func TestAKeyHasOneAsset(t *testing.T) {
 	if first.ID != second.ID {
 		t.Errorf("one work request made %d and %d", first.ID, second.ID)
 	}
-	list, err := o.Assets(t.Context(), o.user, "debusine", "System")
+	list, err := o.Assets(t.Context(), o.user, store.AssetFilter{Scope: "debusine", Workspace: "System"})
 	if err != nil || len(list) != 2 || len(list[0].Grants) != 1 || list[0].Grants[0].Group != "Signers" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err := o.Assets(t.Context(), o.carol, "", ""); err != nil || len(list) != 0 {
+	if list, err := o.Assets(t.Context(), o.carol, store.AssetFilter{}); err != nil || len(list) != 0 {
 		t.Errorf("carol, who sees no workspace, sees %+v, %v", list, err)
 	}
 }

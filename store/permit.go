@@ -17,7 +17,9 @@ import (
 // Permit is the server's leave to sign the files of one artifact, now.
 type Permit struct {
 	Asset      debusine.Asset
-	User       string            // on whose behalf
+	User       string // on whose behalf
+	UserID     int64
+	Workspace  string            // of the work request
 	Subject    string            // what the work request is about
 	Artifact   int64             // whose files may be signed
 	MadeBy     int64             // the work request whose output it is; 0: the user uploaded it
@@ -37,7 +39,7 @@ const mayUse = `EXISTS (
 // signing is a work request that signs, as the judgement needs it.
 type signing struct {
 	id, workspace, user int64
-	username            string
+	username, place     string // place is the workspace as SCOPE/NAME
 	active              bool
 	taskType            debusine.TaskType
 	status              debusine.Status
@@ -48,12 +50,16 @@ type signing struct {
 
 // readSigning locks the row: whoever aborts it comes before or after.
 func readSigning(ctx context.Context, tx pgx.Tx, id int64) (s signing, err error) {
-	err = tx.QueryRow(ctx, `
+	return signingAs(ctx, tx, id, ` FOR NO KEY UPDATE OF r`)
+}
+
+func signingAs(ctx context.Context, q querier, id int64, lock string) (s signing, err error) {
+	err = q.QueryRow(ctx, `
 		SELECT r.id, r.workspace_id, r.created_by, u.username, u.is_active, r.task_type, r.status, upper(coalesce(r.configured_task_data->>'key', '')),
-		       r.dynamic_task_data, coalesce(t.extra_groups, '{}')
-		  FROM work_requests r JOIN users u ON u.id = r.created_by LEFT JOIN work_requests root ON root.id = coalesce(r.root_id, r.id)
-		  LEFT JOIN workflow_templates t ON t.id = root.workflow_template_id WHERE r.id = $1 FOR NO KEY UPDATE OF r`, id).
-		Scan(&s.id, &s.workspace, &s.user, &s.username, &s.active, &s.taskType, &s.status, &s.key, &s.dynamic, &s.groups)
+		       r.dynamic_task_data, coalesce(t.extra_groups, '{}'), c.name || '/' || w.name
+		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id JOIN scopes c ON c.id = w.scope_id JOIN users u ON u.id = r.created_by LEFT JOIN work_requests root ON root.id = coalesce(r.root_id, r.id)
+		  LEFT JOIN workflow_templates t ON t.id = root.workflow_template_id WHERE r.id = $1`+lock, id).
+		Scan(&s.id, &s.workspace, &s.user, &s.username, &s.active, &s.taskType, &s.status, &s.key, &s.dynamic, &s.groups, &s.place)
 	if err != nil {
 		return s, fault(err, fmt.Sprintf("work request %d", id))
 	}
@@ -96,8 +102,8 @@ func (db *DB) SignWith(ctx context.Context, attempt, workRequest int64, fingerpr
 }
 
 // permit finds the key, the user's right to it, and other people's approval.
-func (s signing) permit(ctx context.Context, tx pgx.Tx) (p Permit, err error) {
-	p = Permit{User: s.username, Now: time.Now()}
+func (s signing) permit(ctx context.Context, tx querier) (p Permit, err error) {
+	p = Permit{User: s.username, UserID: s.user, Workspace: s.place, Now: time.Now()}
 	if p.Asset, err = asset(ctx, tx, s.key); err != nil {
 		return p, err
 	}
@@ -166,15 +172,12 @@ func (s signing) output(ctx context.Context, tx pgx.Tx, artifact int64, paths []
 // SigningWaits says why a signing work request must wait before it is begun;
 // nothing when it need not, or cannot be: then SignWith says so.
 func (db *DB) SigningWaits(ctx context.Context, workRequest int64) (reason string, err error) {
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		s, err := readSigning(ctx, tx, workRequest)
-		if err != nil || s.status.Ended() {
-			return err
-		}
-		p, err := s.permit(ctx, tx)
+	s, err := signingAs(ctx, db.pool, workRequest, "")
+	if err == nil && !s.status.Ended() {
+		var p Permit
+		p, err = s.permit(ctx, db.pool)
 		reason = p.waitReason
-		return err
-	})
+	}
 	if isFault(err) {
 		return "", nil
 	}
