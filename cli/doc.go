@@ -32,7 +32,7 @@ func New(commands ...*cli.Command) *cli.App {
 		Flags: globalFlags(),
 		Commands: append([]*cli.Command{
 			artifactCommand(), workRequestCommand(), workflowCommand(), templateCommand(),
-			collectionCommand(), taskConfigCommand(), workerCommand(), whoamiCommand(), serviceStatusCommand(),
+			collectionCommand(), assetCommand(), taskConfigCommand(), workerCommand(), whoamiCommand(), serviceStatusCommand(),
 		}, commands...),
 		HideHelpCommand:        true,
 		HideVersion:            true,

@@ -41,9 +41,10 @@ func waitingReason(w api.WorkRequest) string {
 	return w.WaitingReason
 }
 
-// stuck says that nothing will happen until an administrator does something.
+// stuck says that nothing will happen until an administrator, or a second person,
+// does something.
 func stuck(w api.WorkRequest) bool {
-	return len(w.MissingTags) > 0 || strings.HasPrefix(w.WaitingReason, "no enabled worker")
+	return len(w.MissingTags) > 0 || strings.HasPrefix(w.WaitingReason, "no enabled worker") || strings.HasPrefix(w.WaitingReason, "waits until")
 }
 
 // took is how long a work request ran, or has been running.

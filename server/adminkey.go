@@ -2,7 +2,9 @@ package server
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +22,9 @@ import (
 func keyCommand() *cli.Command {
 	return &cli.Command{Name: "key", Usage: "signing keys and the record of their use, on the signing worker's machine",
 		Description: "All but grant, revoke, enroll and two-persons speak to the signing worker's own database, not to the server's.\n" +
-			"docs/signing.md is the guide.",
+			"With --state DIR before the word key both are those of a debusine standalone. docs/signing.md is the guide.\n\n" +
+			"Example: debusine admin --state .state key generate --name 'Archive <archive@example.org>' --description uploads\n" +
+			"         debusine admin --state .state key audit --verify",
 		Flags: []cli.Flag{
 			text("signing-database", "the signing worker's PostgreSQL at `DSN`", "", false),
 			text("service-keys", "the keys that protect keys are in `FILE`", "", false),
@@ -79,17 +83,40 @@ func keyVerb(name, arguments, usage string, least int, do func(*cli.Context, *va
 		if c.NArg() < least {
 			return cli.Exit(fmt.Sprintf("debusine admin key %s needs %s\nhint: debusine admin key %s --help", name, arguments, name), 2)
 		}
-		dsn := c.String("signing-database")
-		if dsn == "" {
-			return cli.Exit("which database?\nhint: debusine admin key --signing-database DSN --service-keys FILE …; it is not the server's", 2)
+		dsn, err := signingDSN(c)
+		if err != nil {
+			return err
 		}
-		v, err := vault.Open(c.Context, dsn, sign.Signer{ServiceKeys: absolute(c.String("service-keys")), Module: c.String("pkcs11-module"), PINFile: absolute(c.String("pin-file"))})
+		v, err := vault.Open(c.Context, dsn, sign.Signer{ServiceKeys: serviceKeysOf(c), Module: c.String("pkcs11-module"), PINFile: absolute(c.String("pin-file"))})
 		if err != nil {
 			return advise(err)
 		}
 		defer v.Close()
 		return advise(do(c, v))
 	}}
+}
+
+// signingDSN is the database of --signing-database, or of the stack of --state.
+func signingDSN(c *cli.Context) (string, error) {
+	if dsn := c.String("signing-database"); dsn != "" {
+		return dsn, nil
+	}
+	state := c.String("state")
+	if state == "" {
+		return "", cli.Exit("which database?\nhint: debusine admin key --signing-database DSN --service-keys FILE …; it is not the server's. Or debusine admin --state DIR key …", 2)
+	}
+	raw, err := os.ReadFile(filepath.Join(state, "signing", "dsn"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", cli.Exit(state+" is not the state folder of a debusine standalone that has started a signing worker", 3)
+	}
+	return strings.TrimSpace(string(raw)), err
+}
+
+func serviceKeysOf(c *cli.Context) string {
+	if file, state := c.String("service-keys"), c.String("state"); file == "" && state != "" {
+		return absolute(filepath.Join(state, "signing", "service.keys"))
+	}
+	return absolute(c.String("service-keys"))
 }
 
 // absolute is for names of files that another process opens, from elsewhere.
@@ -185,7 +212,7 @@ func retireKey(c *cli.Context, v *vault.Vault) error {
 }
 
 func rotateKeys(c *cli.Context, v *vault.Vault) error {
-	if err := sign.RotateServiceKeys(absolute(c.String("service-keys"))); err != nil {
+	if err := sign.RotateServiceKeys(serviceKeysOf(c)); err != nil {
 		return err
 	}
 	n, err := v.Rotate(c.Context, byHand(c))

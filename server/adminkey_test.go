@@ -36,6 +36,24 @@ func TestAdministratorsKeepKeysFromTheCommandLine(t *testing.T) {
 		}
 	}
 	showAndRetire(t, key)
+	state := t.TempDir()
+	if err := os.Mkdir(filepath.Join(state, "signing"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin("", "--state", state, "key", "list"); err == nil || !strings.Contains(err.Error(), "has started a signing worker") {
+		t.Errorf("%v", err)
+	}
+	for name, text := range map[string]string{"dsn": dsn, "service.keys": ""} {
+		if err := os.WriteFile(filepath.Join(state, "signing", name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := admin("", "--state", state, "key", "list"); err != nil || !strings.Contains(out, "uefi") {
+		t.Errorf("of a stack: %s %v", out, err)
+	}
+	if _, err := admin("", "--state", state, "key", "generate"); err == nil || !strings.Contains(err.Error(), "service key") {
+		t.Errorf("with the service keys of a stack that has none: %v", err)
+	}
 }
 
 func showAndRetire(t *testing.T, key func(...string) (string, error)) {

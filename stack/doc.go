@@ -1,6 +1,6 @@
 // Package stack runs the parts of an installation on one machine: PostgreSQL,
-// the Temporal server, its Web UI, the Debusine server and one worker for each
-// architecture that the machine runs natively. `debusine standalone` is its one
+// the Temporal server, its Web UI, the Debusine server, a signing worker, and one
+// worker for each architecture that the machine runs natively. `debusine standalone` is its one
 // command; tests start the first three through StartInfrastructure.
 //
 // # What a hostile build can reach
@@ -23,6 +23,7 @@
 //	log/NAME.log            0700: what a part said; .1 to .3 are earlier runs
 //	pki/                    0700: authority, certificates, passwords, worker tokens
 //	pg/                     0700, of PostgreSQL's user: data/ and the socket
+//	signing/                0700: the signing worker's service keys (0400), password, token
 //	temporal/, ui/          their configurations, written at each start
 //	files/                  0700: the file store
 //	worker/NAME/            a worker's own folder
@@ -38,7 +39,7 @@
 // and lived ten seconds begins again with one. A file hold/NAME keeps it down:
 // make the file, end the pid in run/NAME.pid, and remove the file when the outage
 // is over (Stack.Hold and Stack.Release do that). The names are postgresql,
-// temporal, ui, server and worker-ARCH.
+// temporal, ui, server, signing and worker-ARCH.
 //
 // Each part is told by the kernel when the stack is killed. Whatever survives is
 // found through its pid file at the next start and ended, after the start time

@@ -81,6 +81,10 @@ func (s *Stack) signingPart(ctx context.Context) (*part, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("making the worker %s: %w", signingWorker, err)
 	}
+	// For `debusine admin --state DIR key`.
+	if err := writeFile(s.folder.path(signingFolder, "dsn"), []byte(s.SigningDSN()+"\n"), 0o600); err != nil {
+		return nil, err
+	}
 	pki := func(file string) string { return s.folder.path("pki", file) }
 	return &part{name: nameSigning, patience: 30 * time.Second, ready: s.signingReady, command: func() (*exec.Cmd, error) {
 		return s.program(context.Background(), "signing", "--api-url", s.API()+"/api", "--token-file", s.folder.path(token),

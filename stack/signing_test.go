@@ -53,7 +53,7 @@ func TestTheSigningWorkersSecretsAreMadeOnceAndAreItsOwn(t *testing.T) {
 			t.Errorf("everybody can read a secret in the list of processes: %q", line)
 		}
 	}
-	for file, mode := range map[string]os.FileMode{"": 0o700, "service.keys": 0o400, "pgpass": 0o600, "token": 0o600} {
+	for file, mode := range map[string]os.FileMode{"": 0o700, "service.keys": 0o400, "pgpass": 0o600, "token": 0o600, "dsn": 0o600} {
 		if info, err := os.Stat(s.folder.path("signing", file)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("signing/%s: %v, %v", file, info, err)
 		}
