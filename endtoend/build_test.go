@@ -55,7 +55,19 @@ func (h *house) environment(t *testing.T, c *client.Client) (codename string) {
 // source makes a source package whose build runs the script, and imports it.
 func source(t *testing.T, c *client.Client, name, script string) int64 {
 	t.Helper()
-	tree := filepath.Join(t.TempDir(), name)
+	dir := filepath.Join(t.TempDir(), name)
+	tree(t, dir, name, script)
+	build := exec.Command("dpkg-source", "--build", name)
+	build.Dir = filepath.Dir(dir)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("dpkg-source: %v\n%s", err, out)
+	}
+	return importSource(t, c, filepath.Join(filepath.Dir(dir), name+"_1.0.dsc"))
+}
+
+// tree writes a source tree whose build runs the script.
+func tree(t *testing.T, dir, name, script string) {
+	t.Helper()
 	for path, text := range map[string]string{
 		"debian/source/format": "3.0 (native)\n",
 		"debian/changelog":     name + " (1.0) unstable; urgency=low\n\n  * For a test.\n\n -- Nobody <nobody@example.org>  Sat, 21 Nov 2026 12:00:00 +0000\n",
@@ -66,7 +78,7 @@ func source(t *testing.T, c *client.Client, name, script string) int64 {
 			"\tdpkg-gencontrol -p" + name + "\n\tdpkg-deb --build debian/tmp ..\n",
 		"debian/script": script + "\n",
 	} {
-		path = filepath.Join(tree, path)
+		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -74,12 +86,6 @@ func source(t *testing.T, c *client.Client, name, script string) int64 {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("dpkg-source", "--build", name)
-	build.Dir = filepath.Dir(tree)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("dpkg-source: %v\n%s", err, out)
-	}
-	return importSource(t, c, filepath.Join(filepath.Dir(tree), name+"_1.0.dsc"))
 }
 
 func importSource(t *testing.T, c *client.Client, path string) int64 {

@@ -74,8 +74,9 @@ var build = sync.OnceValue(func() (err error) {
 	return nil
 })
 
-// start starts an installation without build machines.
-func start() (*house, error) {
+// start starts an installation without build machines, and with a signing worker
+// if it is to sign.
+func start(signs bool) (*house, error) {
 	if err := build(); err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func start() (*house, error) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.crash, 0o755)); err != nil {
 		return nil, err
 	}
-	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: true, Program: built.bin, Env: h.env()})
+	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: !signs, Program: built.bin, Env: h.env()})
 	return h, err
 }
 
@@ -97,9 +98,14 @@ func (h *house) env() []string { return []string{"DEBUSINE_CRASH_AT=" + h.crash}
 // ownHouse is an installation that the test may break, beside those of others.
 func ownHouse(t *testing.T) *house {
 	t.Helper()
+	return houseOfOwn(t, false)
+}
+
+func houseOfOwn(t *testing.T, signs bool) *house {
+	t.Helper()
 	needs(t)
 	t.Parallel()
-	h, err := start()
+	h, err := start(signs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +121,7 @@ func sharedHouse(t *testing.T) *house {
 	shared.Lock()
 	t.Cleanup(shared.Unlock)
 	if shared.house == nil {
-		h, err := start()
+		h, err := start(false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +141,12 @@ func acceptable(entity *openpgp.Entity, now time.Time) error {
 		if bits, err := key.BitLength(); err != nil || bits < leastRSA {
 			return debusine.Invalidf("the key has %d bits of RSA; %d are the least", bits, leastRSA)
 		}
-	case packet.PubKeyAlgoEdDSA, packet.PubKeyAlgoEd25519, packet.PubKeyAlgoECDSA:
+	case packet.PubKeyAlgoECDSA:
+		// apt refuses the Brainpool curves from 2028 on, gpgv's policies others today.
+		if curve, err := key.Curve(); err != nil || !slices.Contains([]packet.Curve{packet.CurveNistP256, packet.CurveNistP384, packet.CurveNistP521}, curve) {
+			return debusine.Invalidf("the key's curve (%s) is none that apt will go on accepting: use Ed25519, RSA, or ECDSA over P-256, P-384 or P-521", curve)
+		}
+	case packet.PubKeyAlgoEdDSA, packet.PubKeyAlgoEd25519:
 	default:
 		return debusine.Invalidf("the key's algorithm (number %d) is none that apt accepts: use Ed25519, RSA or ECDSA", key.PubKeyAlgo)
 	}
