@@ -32,26 +32,29 @@ func (l *lookups) UnmarshalJSON(raw []byte) error {
 }
 
 func (d *SignData) check() error {
-	digits := map[string]int{"uefi": 64, "openpgp": 40}[d.Purpose]
-	if digits == 0 {
-		return debusine.Invalid{What: fmt.Sprintf("purpose must be uefi or openpgp, not %.80q", d.Purpose), Per: map[string]string{"purpose": "unknown"}}
-	}
-	if len(d.Unsigned) == 0 {
-		return missing("unsigned")
-	}
-	if len(d.Unsigned) > mostExtra {
-		return debusine.Invalidf("unsigned has %d entries, %d are allowed", len(d.Unsigned), mostExtra)
-	}
-	d.Key = strings.ToUpper(d.Key)
-	if raw, err := hex.DecodeString(d.Key); err != nil || 2*len(raw) != digits {
-		return debusine.Invalid{What: fmt.Sprintf("key must be a fingerprint of %d hexadecimal digits for the purpose %s, not %.80q", digits, d.Purpose, d.Key), Hint: "debusine asset list",
-			Per: map[string]string{"key": "no fingerprint"}}
+	if err := checkMany("unsigned", d.Unsigned); err != nil {
+		return err
 	}
 	if d.Mode == "" {
 		d.Mode = "detached"
 	}
 	if d.Mode != "detached" && (d.Mode != "attached" || d.Purpose != "uefi") {
 		return debusine.Invalid{What: fmt.Sprintf("mode must be detached, or for uefi attached, not %.80q", d.Mode), Per: map[string]string{"mode": "unknown"}}
+	}
+	return checkSigning(d.Purpose, &d.Key)
+}
+
+// checkSigning checks the purpose of a key that signs files, and its fingerprint,
+// whose letters become large.
+func checkSigning(purpose string, key *string) error {
+	digits := map[string]int{"uefi": 64, "openpgp": 40}[purpose]
+	if digits == 0 {
+		return debusine.Invalid{What: fmt.Sprintf("purpose must be uefi or openpgp, not %.80q", purpose), Per: map[string]string{"purpose": "unknown"}}
+	}
+	*key = strings.ToUpper(*key)
+	if raw, err := hex.DecodeString(*key); err != nil || 2*len(raw) != digits {
+		return debusine.Invalid{What: fmt.Sprintf("key must be a fingerprint of %d hexadecimal digits for the purpose %s, not %.80q", digits, purpose, *key), Hint: "debusine asset list",
+			Per: map[string]string{"key": "no fingerprint"}}
 	}
 	return nil
 }

@@ -319,7 +319,7 @@ func (d *NoopWorkflowData) Describe(map[string][]debusine.Artifact) Description 
 
 // Workflows are the names of all workflows, sorted.
 func Workflows() []string {
-	return []string{NoopWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
+	return []string{MakeSignedSourceWorkflow, NoopWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
 }
 
 // WorkflowParameters are the names of all parameters of a workflow, sorted; none
@@ -343,6 +343,8 @@ func ParseWorkflow(name string, raw json.RawMessage) (WorkflowData, error) {
 
 func newWorkflowData(name string) (WorkflowData, error) {
 	switch Canonical(name) {
+	case MakeSignedSourceWorkflow:
+		return &MakeSignedSourceData{}, nil
 	case NoopWorkflow:
 		return &NoopWorkflowData{}, nil
 	case SbuildWorkflow:

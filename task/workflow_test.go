@@ -15,7 +15,8 @@ const goodTargets = `{"vendor": "debian", "targets": [{"codenames": ["bookworm",
 	"mmdebstrap_template": {"bootstrap_options": {"variant": "minbase"}, "bootstrap_repositories": [{"mirror": "http://mirror/debian", "suite": "x"}, {"mirror": "http://mirror/debian", "suite": "y"}]}}]}`
 
 func TestEveryWorkflowIsParsedByItsName(t *testing.T) {
-	good := map[string]string{NoopWorkflow: `{"children": 1000}`, SbuildWorkflow: goodWorkflow, UpdateEnvironmentsWorkflow: goodTargets}
+	good := map[string]string{NoopWorkflow: `{"children": 1000}`, SbuildWorkflow: goodWorkflow, UpdateEnvironmentsWorkflow: goodTargets,
+		MakeSignedSourceWorkflow: `{"binary_artifacts": [5], "signing_template_artifacts": [6], "vendor": "debian", "codename": "trixie", "purpose": "uefi", "key": ` + uefiKey + `}`}
 	for _, name := range Workflows() {
 		for _, written := range []string{name, strings.ReplaceAll(name, "_", "-")} {
 			if _, err := ParseWorkflow(written, json.RawMessage(good[name])); err != nil {

@@ -26,6 +26,7 @@ func Register(r worker.WorkflowRegistry) {
 		task.SbuildWorkflow:             Sbuild,
 		task.UpdateEnvironmentsWorkflow: UpdateEnvironments,
 		task.NoopWorkflow:               Noop,
+		task.MakeSignedSourceWorkflow:   MakeSignedSource,
 	} {
 		r.RegisterWorkflowWithOptions(fn, workflow.RegisterOptions{Name: name})
 	}

@@ -42,7 +42,7 @@ func newHouse(t *testing.T) *house {
 		h.conclusion = &c
 		return task.Outcome{ID: c.ID, Status: debusine.Completed, Result: c.Result}, nil
 	})
-	for _, name := range append(task.WorkerTasks(), task.ServerTasks()...) {
+	for _, name := range slices.Concat(task.WorkerTasks(), task.ServerTasks(), task.SigningTasks()) {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(h, h.work)
 	}
 	workflows.Register(h)

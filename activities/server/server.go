@@ -22,6 +22,8 @@ import (
 type Records interface {
 	Plan(ctx context.Context, req task.PlanRequest) (task.Planned, error)
 	SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error)
+	FactsForSigning(ctx context.Context, q task.SourceQuestion) (task.SigningFacts, error)
+	Outputs(ctx context.Context, q task.OutputQuestion) ([]task.Output, error)
 	Conclude(ctx context.Context, c task.Conclusion) (task.Outcome, bool, error)
 	OneAtATime(ctx context.Context, id int64, do func(context.Context) error) error
 	BeginServerTask(ctx context.Context, id int64) (store.ServerJob, error)
@@ -40,6 +42,8 @@ type Activities struct {
 func (a *Activities) Register(r worker.ActivityRegistry) {
 	task.Plan.DoneBy(r, a.plan)
 	task.SourceFacts.DoneBy(r, a.sourceFacts)
+	task.FactsForSigning.DoneBy(r, telling(a.Records.FactsForSigning))
+	task.Outputs.DoneBy(r, telling(a.Records.Outputs))
 	task.Conclude.DoneBy(r, a.conclude)
 	for name, do := range a.Doers {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(r, a.doing(do))
@@ -62,6 +66,14 @@ func (a *Activities) plan(ctx context.Context, req task.PlanRequest) (task.Plann
 func (a *Activities) sourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error) {
 	s, err := a.Records.SourceFacts(ctx, q)
 	return s, lasting(err)
+}
+
+// telling answers a question, and tells a fault from an outage.
+func telling[In, Out any](ask func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (Out, error) {
+		out, err := ask(ctx, in)
+		return out, lasting(err)
+	}
 }
 
 func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outcome, error) {

@@ -89,8 +89,31 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 			return err
 		}
 	}
+	if task.Canonical(n.TaskName) == task.MakeSignedSourceWorkflow && !n.Misconfigured() {
+		if about.Architecture, err = o.validateSigned(ctx, *n); err != nil {
+			return err
+		}
+	}
 	n.Dynamic, err = json.Marshal(about)
 	return err
+}
+
+// validateSigned gives the architectures that signed sources will be made for.
+func (o *Orchestrator) validateSigned(ctx context.Context, n store.New) (string, error) {
+	var data task.MakeSignedSourceData
+	if err := task.ReadWorkflow(n.Configured(), &data); err != nil {
+		return "", err
+	}
+	facts, err := o.db.FactsForSigningOf(ctx, n.WorkspaceID, n.CreatedBy, n.Configured())
+	if err != nil {
+		return "", err
+	}
+	sources, dropped := workflows.SignedSources(data, facts)
+	if len(sources) == 0 {
+		return "", debusine.Invalid{What: "there is nothing to sign: " + workflows.Reasons(dropped),
+			Hint: "binary_artifacts and signing_template_artifacts must be of one architecture, which architectures must not leave out"}
+	}
+	return strings.Join(workflows.Architectures(sources), ","), nil
 }
 
 // validateSbuild looks at the data as they are after the task configuration, and
