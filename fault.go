@@ -91,3 +91,9 @@ func WithHint(err error, hint string) error {
 	}
 	return err
 }
+
+// IsFault says that an error is one that no repetition mends: a missing thing,
+// invalid input, a right that is lacking, a state that forbids it.
+func IsFault(err error) bool {
+	return errors.As(err, &Missing{}) || errors.As(err, &Invalid{}) || errors.As(err, &Forbidden{}) || errors.As(err, &Conflict{})
+}

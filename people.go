@@ -25,6 +25,11 @@ type Workspace struct {
 	DefaultExpirationDelay time.Duration // zero: kept for ever
 }
 
+// Resource is what rights to the workspace are asked for.
+func (w Workspace) Resource() Resource {
+	return Resource{What: "workspace " + w.Scope + "/" + w.Name, Scope: w.ScopeID, Workspace: w.ID, Public: w.Public}
+}
+
 // User is a person or a program that acts; users are global.
 type User struct {
 	ID        int64

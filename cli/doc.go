@@ -31,7 +31,7 @@ func New(commands ...*cli.Command) *cli.App {
 			"         debusine workflow start sbuild --set input.source_artifact=12 --wait",
 		Flags: globalFlags(),
 		Commands: append([]*cli.Command{
-			artifactCommand(), workRequestCommand(), workflowCommand(), templateCommand(),
+			artifactCommand(), workRequestCommand(), workflowCommand(), templateCommand(), scheduleCommand(),
 			collectionCommand(), assetCommand(), taskConfigCommand(), workerCommand(), whoamiCommand(), serviceStatusCommand(),
 		}, commands...),
 		HideHelpCommand:        true,

@@ -8,6 +8,8 @@ package crash
 // The gaps, in the order of a work request's life.
 const (
 	Committed = "committed" // the row is there, Temporal does not know
+	Scheduled = "scheduled" // the row of a schedule is there, Temporal does not know
+	Fired     = "fired"     // Temporal tells a schedule's moment, no row does
 	Started   = "started"   // Temporal knows, the row is not marked
 	Planned   = "planned"   // children are rows, the workflow does not know
 	Begun     = "begun"     // the worker may run it and has not
@@ -15,6 +17,9 @@ const (
 	Intended  = "intended"  // the audit says that a signature will be, it is not made
 	Signed    = "signed"    // it is made, the audit does not know
 )
+
+// Live says that this is a test build, which may be asked for more.
+const Live = false
 
 // Point is where a test may end the process.
 func Point(string) {}

@@ -15,6 +15,8 @@ import (
 // The gaps, in the order of a work request's life.
 const (
 	Committed = "committed" // the row is there, Temporal does not know
+	Scheduled = "scheduled" // the row of a schedule is there, Temporal does not know
+	Fired     = "fired"     // Temporal tells a schedule's moment, no row does
 	Started   = "started"   // Temporal knows, the row is not marked
 	Planned   = "planned"   // children are rows, the workflow does not know
 	Begun     = "begun"     // the worker may run it and has not
@@ -22,6 +24,9 @@ const (
 	Intended  = "intended"  // the audit says that a signature will be, it is not made
 	Signed    = "signed"    // it is made, the audit does not know
 )
+
+// Live says that this is a test build, which may be asked for more.
+const Live = true
 
 // Point kills when the folder of DEBUSINE_CRASH_AT has a file of that name: the
 // process whose number the file holds, or this one when it is empty. The file

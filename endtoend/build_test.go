@@ -40,7 +40,7 @@ func (h *house) environment(t *testing.T, c *client.Client) (codename string) {
 		return codename
 	}
 	targets := fmt.Sprintf(`[{"codenames": %q, "architectures": ["amd64"], "mmdebstrap_template": {"bootstrap_options": {"variant": "buildd", "extra_packages": ["fakeroot"]},
-		"bootstrap_repositories": [{"mirror": %q, "suite": "x", "components": ["main"]}]}}]`, codename, address)
+		"bootstrap_repositories": [{"mirror": %q, "components": ["main"]}]}}]`, codename, address)
 	w, err := c.StartWorkflow(t.Context(), api.WorkflowCreate{TaskName: "update_environments", Workspace: "System",
 		TaskData: map[string]json.RawMessage{"vendor": json.RawMessage(`"debian"`), "targets": json.RawMessage(targets)}})
 	if err != nil {

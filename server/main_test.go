@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"debusine"
 	"debusine/api"
@@ -68,6 +69,23 @@ func (e still) Complete(ctx context.Context, _, attempt int64, r debusine.Result
 	_, err := e.db.Complete(ctx, attempt, r, out)
 	return err
 }
+func (e still) CreateSchedule(ctx context.Context, s debusine.Schedule, who debusine.Principal, on debusine.Resource) (int64, error) {
+	if _, err := e.db.FromTemplate(ctx, who, on, s.Template, s.Data); err != nil {
+		return 0, err
+	}
+	s.WorkspaceID, s.CreatedByID = on.Workspace, who.UserID
+	return e.db.CreateSchedule(ctx, s)
+}
+func (e still) PauseSchedule(ctx context.Context, id int64, paused bool) error {
+	return e.db.PauseSchedule(ctx, id, paused)
+}
+func (e still) DeleteSchedule(ctx context.Context, id int64) error {
+	return e.db.DeleteSchedule(ctx, id)
+}
+func (e still) RunSchedule(context.Context, int64) (debusine.ScheduleRun, error) {
+	return debusine.ScheduleRun{Outcome: debusine.RunFailed, Message: "no engine"}, nil
+}
+func (e still) NextRuns(context.Context, debusine.Schedule) ([]time.Time, error) { return nil, nil }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()

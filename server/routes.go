@@ -42,6 +42,13 @@ func (s *Server) routes() []route {
 		{patch, "workflow-template/:workspace/:template/", debusine.ConfigureSpace, s.patchTemplate, "change a workflow template", api.WorkflowTemplate{}, api.WorkflowTemplate{}, ok, false},
 		{del, "workflow-template/:workspace/:template/", debusine.ConfigureSpace, s.deleteTemplate, "delete a workflow template", nil, nil, gone, false},
 
+		{get, "schedule/:workspace/", debusine.ReadWorkspace, s.listSchedules, "list schedules, each with its last run; ours", nil, api.Page[api.Schedule]{}, ok, false},
+		{post, "schedule/:workspace/", debusine.ConfigureSpace, s.createSchedule, "start a workflow template again and again, on behalf of who asks; ours", api.ScheduleCreate{}, api.Schedule{}, created, false},
+		{get, "schedule/:workspace/:schedule/", debusine.ReadWorkspace, s.showSchedule, "show a schedule with its last and next runs; ours", nil, api.Schedule{}, ok, false},
+		{patch, "schedule/:workspace/:schedule/", debusine.ConfigureSpace, s.patchSchedule, "pause a schedule, or let it go on; ours", api.SchedulePatch{}, api.Schedule{}, ok, false},
+		{del, "schedule/:workspace/:schedule/", debusine.ConfigureSpace, s.deleteSchedule, "delete a schedule; what it started stays; ours", nil, nil, gone, false},
+		{post, "schedule/:workspace/:schedule/run/", debusine.ConfigureSpace, s.runSchedule, "start now what a schedule is for, on behalf of who made it; ours", nil, api.WorkRequest{}, created, false},
+
 		{get, "artifact/", debusine.ReadOwn, s.listArtifacts, "list artifacts, newest first; filters: workspace, category, work_request; ours", nil, api.Page[api.Artifact]{}, ok, false},
 		{post, "artifact/", debusine.CreateArtifact, s.createArtifact, "announce an artifact", api.ArtifactCreate{}, api.Artifact{}, created, false},
 		{get, "artifact/:id/", debusine.ReadArtifact, s.showArtifact, "show an artifact; ?archive=tar.gz downloads it", nil, api.Artifact{}, ok, false},

@@ -37,6 +37,11 @@ type engine interface {
 	Begin(ctx context.Context, worker debusine.Worker, id int64, sealed []byte) (store.Beginning, error)
 	BeginSigning(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error)
 	Complete(ctx context.Context, id, attempt int64, result debusine.Result, output json.RawMessage) error
+	CreateSchedule(ctx context.Context, s debusine.Schedule, who debusine.Principal, on debusine.Resource) (id int64, err error)
+	PauseSchedule(ctx context.Context, id int64, paused bool) error
+	DeleteSchedule(ctx context.Context, id int64) error
+	RunSchedule(ctx context.Context, id int64) (debusine.ScheduleRun, error)
+	NextRuns(ctx context.Context, s debusine.Schedule) ([]time.Time, error)
 }
 
 // Options are what the API says of its surroundings.

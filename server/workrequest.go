@@ -74,21 +74,9 @@ func (s *Server) startWorkflow(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: debusine.WorkflowTask, TaskName: in.TaskName}
-	data := in.TaskData
-	if in.TaskName != "" {
-		err = c.allowVerb(debusine.StartBareWorkflow, on)
-	} else {
-		data, err = s.fromTemplate(c, on, in, &n)
-	}
+	n, err := s.workflowOf(c, w, on, in)
 	if err != nil {
 		return err
-	}
-	if data == nil {
-		data = map[string]json.RawMessage{}
-	}
-	if n.Data, err = json.Marshal(data); err != nil {
-		return fmt.Errorf("writing the workflow's data: %w", err)
 	}
 	id, err := s.engine.StartWorkflow(c.ctx(), n)
 	if err != nil {
@@ -97,22 +85,22 @@ func (s *Server) startWorkflow(c *call) error {
 	return s.replyWorkRequest(c, id)
 }
 
-// fromTemplate asks for the right to the template and merges its parameters.
-func (s *Server) fromTemplate(c *call, on debusine.Resource, in api.WorkflowCreate, n *store.New) (map[string]json.RawMessage, error) {
-	// Who may not see the workspace must not learn which templates it has.
-	if !c.who.Sees(on) {
-		return nil, c.allow(on)
+// workflowOf is the workflow to start, from a template or without one.
+func (s *Server) workflowOf(c *call, w debusine.Workspace, on debusine.Resource, in api.WorkflowCreate) (n store.New, err error) {
+	if in.TaskName == "" {
+		c.asked = true
+		return s.db.FromTemplate(c.ctx(), c.who, on, in.TemplateName, in.TaskData)
 	}
-	t, err := s.db.Template(c.ctx(), on.Workspace, in.TemplateName)
-	if err != nil {
-		return nil, err
+	if err := c.allowVerb(debusine.StartBareWorkflow, on); err != nil {
+		return n, err
 	}
-	on.What, on.Restricted = fmt.Sprintf("workflow template %q", t.Name), t.Restricted
-	if err := c.allow(on); err != nil {
-		return nil, err
+	n = store.New{WorkspaceID: w.ID, CreatedBy: c.who.UserID, TaskType: debusine.WorkflowTask, TaskName: in.TaskName, Data: json.RawMessage("{}")}
+	if in.TaskData != nil {
+		if n.Data, err = json.Marshal(in.TaskData); err != nil {
+			return n, fmt.Errorf("writing the workflow's data: %w", err)
+		}
 	}
-	n.TaskName, n.Template, n.Priority = t.TaskName, &t.ID, t.Priority
-	return t.Merge(in.TaskData)
+	return n, nil
 }
 
 func (s *Server) showWorkRequest(c *call) error {

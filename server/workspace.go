@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"slices"
 
 	"debusine"
@@ -36,9 +35,7 @@ func (s *Server) findWorkspace(c *call, name string) (w debusine.Workspace, on d
 	return w, resourceOf(w), err
 }
 
-func resourceOf(w debusine.Workspace) debusine.Resource {
-	return debusine.Resource{What: fmt.Sprintf("workspace %s/%s", w.Scope, w.Name), Scope: w.ScopeID, Workspace: w.ID, Public: w.Public}
-}
+func resourceOf(w debusine.Workspace) debusine.Resource { return w.Resource() }
 
 // mostParents bounds what a workspace may inherit from directly.
 const mostParents = 50

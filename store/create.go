@@ -25,6 +25,7 @@ type New struct {
 	Reactions   task.Reactions
 	Supersedes  *int64
 	Dynamic     json.RawMessage // of a workflow: what it is about
+	Run         *Firing         // of a schedule: made once for it, else Decided
 
 	parent, root   *int64 // of a child; nil for what has an execution of its own
 	execution      string // the Temporal workflow of a child
@@ -64,12 +65,19 @@ type prepared struct {
 // trace.
 func (db *DB) Create(ctx context.Context, n New) (id int64, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if n.Run != nil {
+			if err := decide(ctx, tx, *n.Run); err != nil {
+				return err
+			}
+		}
 		p, err := db.prepare(ctx, tx, n)
 		if err != nil {
 			return err
 		}
-		id, err = db.insert(ctx, tx, p)
-		return err
+		if id, err = db.insert(ctx, tx, p); err != nil || n.Run == nil {
+			return err
+		}
+		return record(ctx, tx, *n.Run, debusine.ScheduleRun{Outcome: debusine.RunStarted, WorkRequest: &id})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("creating a work request of task %s: %w", n.TaskName, err)

@@ -144,15 +144,7 @@ func fault(err error, what string) error {
 }
 
 // isFault says that the error is one that a caller can do something about.
-func isFault(err error) bool {
-	var (
-		m debusine.Missing
-		i debusine.Invalid
-		f debusine.Forbidden
-		c debusine.Conflict
-	)
-	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
-}
+func isFault(err error) bool { return debusine.IsFault(err) }
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)

@@ -95,3 +95,28 @@ func (db *DB) CheckExtraGroups(ctx context.Context, user, scope int64, names []s
 	}
 	return err
 }
+
+// FromTemplate is the workflow that somebody starts from a template of the
+// workspace, with the data given: the rights are asked for, and the parameters
+// merged with the template's.
+func (db *DB) FromTemplate(ctx context.Context, who debusine.Principal, on debusine.Resource, name string, given map[string]json.RawMessage) (n New, err error) {
+	// Who may not see the workspace must not learn which templates it has.
+	if !who.Sees(on) {
+		return n, who.Allow(debusine.StartWorkflow, on)
+	}
+	t, err := db.Template(ctx, on.Workspace, name)
+	if err != nil {
+		return n, err
+	}
+	on.What, on.Restricted = fmt.Sprintf("workflow template %q", t.Name), t.Restricted
+	if err := who.Allow(debusine.StartWorkflow, on); err != nil {
+		return n, err
+	}
+	data, err := t.Merge(given)
+	if err != nil {
+		return n, err
+	}
+	n = New{WorkspaceID: on.Workspace, CreatedBy: who.UserID, TaskType: debusine.WorkflowTask, TaskName: t.TaskName, Template: &t.ID, Priority: t.Priority}
+	n.Data, err = json.Marshal(data)
+	return n, err
+}

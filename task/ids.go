@@ -57,3 +57,17 @@ func ParseActivityID(installation, id string) (workRequest int64, ok bool) {
 	n, err := strconv.ParseInt(number, 10, 64)
 	return n, err == nil && n > 0 && number == strconv.FormatInt(n, 10)
 }
+
+// ScheduleID is the Temporal id of a schedule.
+func ScheduleID(installation string, id int64, name string) string {
+	return SchedulePrefix(installation) + strconv.FormatInt(id, 10) + "/" + idWord(name)
+}
+
+// SchedulePrefix is what all ScheduleIDs of an installation begin with.
+func SchedulePrefix(installation string) string { return "schedule/" + installation + "/" }
+
+// ScheduledStartID is what the ids of the workflows that a schedule starts begin
+// with: Temporal adds the moment.
+func ScheduledStartID(installation string, id int64, name string) string {
+	return "fire/" + installation + "/" + strconv.FormatInt(id, 10) + "/" + idWord(name)
+}

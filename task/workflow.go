@@ -166,8 +166,8 @@ type UpdateEnvironmentsData struct {
 type EnvironmentTarget struct {
 	Codenames                      Words               `json:"codenames"`
 	CodenameAliases                map[string][]string `json:"codename_aliases,omitempty"`
-	Variants                       []string            `json:"variants,omitempty"`
-	Backends                       []string            `json:"backends,omitempty"`
+	Variants                       Names               `json:"variants,omitempty"`
+	Backends                       Names               `json:"backends,omitempty"`
 	Architectures                  []string            `json:"architectures"`
 	MmdebstrapTemplate             *MmdebstrapData     `json:"mmdebstrap_template,omitempty"`
 	SimpleSystemImageBuildTemplate json.RawMessage     `json:"simplesystemimagebuild_template,omitempty"`
@@ -221,7 +221,7 @@ func (d *UpdateEnvironmentsData) check() error {
 	if size > longestData {
 		return debusine.WithHint(debusine.Invalidf("the targets are too many to be planned at once"), "start several workflows, with fewer codenames, variants or architectures each")
 	}
-	return nil
+	return d.checkOnce()
 }
 
 // planned estimates what the target's steps and reactions measure as a payload,
@@ -241,7 +241,8 @@ func (t EnvironmentTarget) check() error {
 		return missing("targets.codenames and targets.architectures")
 	}
 	if len(t.SimpleSystemImageBuildTemplate) > 0 {
-		return debusine.Invalidf("simplesystemimagebuild_template is not supported yet")
+		return debusine.Invalid{What: "simplesystemimagebuild_template cannot be used: there is no task simplesystemimagebuild yet, so no debian:system-image is made",
+			Hint: "leave it out: mmdebstrap_template makes tarballs, which is what the backend unshare takes"}
 	}
 	if t.MmdebstrapTemplate == nil {
 		return missing("targets.mmdebstrap_template")
@@ -252,7 +253,7 @@ func (t EnvironmentTarget) check() error {
 		}
 	}
 	for _, w := range slices.Concat(t.Variants, t.Backends) {
-		if !plainWord(w) {
+		if w != "" && !plainWord(w) {
 			return debusine.Invalidf("variant or backend %.80q is not a word", w)
 		}
 	}
@@ -283,7 +284,9 @@ func (t EnvironmentTarget) Bootstrap(codename, arch string) (json.RawMessage, er
 	d.BootstrapOptions.Architecture = arch
 	d.BootstrapRepositories = slices.Clone(d.BootstrapRepositories)
 	for i := range d.BootstrapRepositories {
-		d.BootstrapRepositories[i].Suite = codename
+		if d.BootstrapRepositories[i].Suite == "" {
+			d.BootstrapRepositories[i].Suite = codename
+		}
 	}
 	if err := d.check(); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ const goodWorkflow = `{"input": {"source_artifact": 421}, "target_distribution":
 
 const goodTargets = `{"vendor": "debian", "targets": [{"codenames": ["bookworm", "sid"], "codename_aliases": {"sid": ["unstable"]}, "variants": ["sbuild", "autopkgtest"],
 	"backends": ["unshare"], "architectures": ["amd64", "i386"],
-	"mmdebstrap_template": {"bootstrap_options": {"variant": "minbase"}, "bootstrap_repositories": [{"mirror": "http://mirror/debian", "suite": "x"}, {"mirror": "http://mirror/debian", "suite": "y"}]}}]}`
+	"mmdebstrap_template": {"bootstrap_options": {"variant": "minbase"}, "bootstrap_repositories": [{"mirror": "http://mirror/debian"}, {"mirror": "http://mirror/other", "suite": "y"}]}}]}`
 
 func TestEveryWorkflowIsParsedByItsName(t *testing.T) {
 	good := map[string]string{NoopWorkflow: `{"children": 1000}`, SbuildWorkflow: goodWorkflow, UpdateEnvironmentsWorkflow: goodTargets,
@@ -103,11 +103,11 @@ func TestUpdateEnvironmentsFillsItsTemplate(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := parsed[*MmdebstrapData](t, "mmdebstrap", string(raw))
-		if b.BootstrapOptions.Architecture != arch || b.BootstrapRepositories[0].Suite != "sid" || b.BootstrapRepositories[1].Suite != "sid" {
+		if b.BootstrapOptions.Architecture != arch || b.BootstrapRepositories[0].Suite != "sid" || b.BootstrapRepositories[1].Suite != "y" {
 			t.Errorf("%s", raw)
 		}
 	}
-	if template := target.MmdebstrapTemplate; template.BootstrapRepositories[0].Suite != "x" || template.BootstrapOptions.Architecture != "" {
+	if template := target.MmdebstrapTemplate; template.BootstrapRepositories[0].Suite != "" || template.BootstrapOptions.Architecture != "" {
 		t.Errorf("filling changed the template: %+v", template)
 	}
 	names := target.AllCodenames()
@@ -154,7 +154,9 @@ func TestTargetsThatMakeNoSenseAreRefused(t *testing.T) {
 		"an unknown architecture":       {`["amd64", "i386"]`, `["amd64", "all"]`, `"all" is unknown`},
 		"a template with a bad mirror":  {`http://mirror/debian`, `mirror debian`, "not an address"},
 		"a template with a wrong key":   {`"variant": "minbase"`, `"variants": "minbase"`, `"variants" is unknown`},
-		"an image template":             {`{"codenames"`, `{"simplesystemimagebuild_template": {}, "codenames"`, "not supported yet"},
+		"an image template":             {`{"codenames"`, `{"simplesystemimagebuild_template": {}, "codenames"`, "no task simplesystemimagebuild"},
+		"an alias that is a codename":   {`["unstable"]`, `["bookworm"]`, "is there twice"},
+		"a variant twice":               {`["sbuild", "autopkgtest"]`, `["sbuild", "sbuild"]`, "is there twice"},
 		"a template that is null":       {`"mmdebstrap_template": {`, `"mmdebstrap_template": null, "variants2": {`, "unknown"},
 		"more than a plan can hold":     {`["bookworm", "sid"]`, list, "too many to be planned"},
 		"more names than a plan holds":  {`["sbuild", "autopkgtest"]`, strings.ReplaceAll(list[:len(list)-1]+","+list[1:], "x", "y"), "too many"},

@@ -27,6 +27,7 @@ func Register(r worker.WorkflowRegistry) {
 		task.UpdateEnvironmentsWorkflow: UpdateEnvironments,
 		task.NoopWorkflow:               Noop,
 		task.MakeSignedSourceWorkflow:   MakeSignedSource,
+		task.ScheduledStart:             ScheduledStart,
 	} {
 		r.RegisterWorkflowWithOptions(fn, workflow.RegisterOptions{Name: name})
 	}

@@ -51,9 +51,9 @@ func environmentSteps(data task.UpdateEnvironmentsData) ([]task.Step, error) {
 // environmentReactions add the tarball once for each name that it goes by.
 func environmentReactions(vendor, codename string, target task.EnvironmentTarget) []task.Reaction {
 	var reactions []task.Reaction
-	for _, name := range append([]string{codename}, target.CodenameAliases[codename]...) {
-		for _, variant := range orOne(target.Variants) {
-			for _, backend := range orOne(target.Backends) {
+	for _, name := range target.NamesOf(codename) {
+		for _, variant := range target.Variants.OrNone() {
+			for _, backend := range target.Backends.OrNone() {
 				variables := map[string]any{"codename": name}
 				if variant != "" {
 					variables["variant"] = variant
@@ -67,13 +67,6 @@ func environmentReactions(vendor, codename string, target task.EnvironmentTarget
 		}
 	}
 	return reactions
-}
-
-func orOne(words []string) []string {
-	if len(words) == 0 {
-		return []string{""}
-	}
-	return words
 }
 
 // Noop asks for some noops and waits for them: it measures the machinery.

@@ -188,7 +188,7 @@ func TestUpdateEnvironmentsBootstrapsEachOnce(t *testing.T) {
 	h := newHouse(t)
 	o := h.run(t, "update_environments", `{"vendor": "debian", "targets": [{"codenames": ["bookworm", "trixie"], "codename_aliases": {"trixie": ["stable"]},
 		"variants": ["sbuild"], "architectures": ["amd64", "i386"], "mmdebstrap_template": {"bootstrap_options": {"variant": "buildd"},
-		"bootstrap_repositories": [{"mirror": "http://mirror.example/debian", "suite": "x", "components": ["main"]}]}}]}`)
+		"bootstrap_repositories": [{"mirror": "http://mirror.example/debian", "components": ["main"]}]}}]}`)
 	if o.Result != debusine.Success || len(h.planned) != 4 {
 		t.Fatalf("outcome %+v, %d steps", o, len(h.planned))
 	}

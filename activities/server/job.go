@@ -72,7 +72,7 @@ func (a *Activities) once(ctx context.Context, id int64, do Doer) (task.Outcome,
 	crash.Point(crash.Begun)
 	result, output, err := do(ctx, job)
 	if err != nil {
-		if ctx.Err() != nil || !isFault(err) {
+		if ctx.Err() != nil || !debusine.IsFault(err) {
 			return task.Outcome{}, err
 		}
 		result = debusine.Error

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"go.temporal.io/sdk/activity"
@@ -31,11 +30,17 @@ type Records interface {
 	Aborted(ctx context.Context, id int64) (bool, error)
 }
 
+// Schedules starts what schedules are for (orchestrator.Orchestrator).
+type Schedules interface {
+	Fire(ctx context.Context, f store.Firing) (debusine.ScheduleRun, error)
+}
+
 // Activities are the server's deeds.
 type Activities struct {
-	Records Records
-	Log     *slog.Logger
-	Doers   map[string]Doer // of the server's own tasks, by name
+	Records   Records
+	Schedules Schedules
+	Log       *slog.Logger
+	Doers     map[string]Doer // of the server's own tasks, by name
 }
 
 // Register offers all of them to a Temporal worker.
@@ -45,6 +50,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	task.FactsForSigning.DoneBy(r, telling(a.Records.FactsForSigning))
 	task.Outputs.DoneBy(r, telling(a.Records.Outputs))
 	task.Conclude.DoneBy(r, a.conclude)
+	task.FireSchedule.DoneBy(r, a.fireSchedule)
 	for name, do := range a.Doers {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(r, a.doing(do))
 	}
@@ -85,21 +91,19 @@ func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outc
 	return o, lasting(err)
 }
 
+// fireSchedule answers with what came of the moment; that nothing could be started
+// is an answer too, and on record.
+func (a *Activities) fireSchedule(ctx context.Context, f task.ScheduleFiring) (task.ScheduleOutcome, error) {
+	crash.Point(crash.Fired)
+	run, err := a.Schedules.Fire(ctx, store.Firing{Schedule: f.Schedule, At: f.At, Told: f.Told})
+	return task.ScheduleOutcome{Outcome: run.Outcome, WorkRequest: run.WorkRequest, Message: run.Message}, lasting(err)
+}
+
 // lasting marks the faults that no retry mends; all else is an outage and will
 // be tried again.
 func lasting(err error) error {
-	if isFault(err) {
+	if debusine.IsFault(err) {
 		return temporal.NewNonRetryableApplicationError(err.Error(), task.FaultType, nil)
 	}
 	return err
-}
-
-func isFault(err error) bool {
-	var (
-		m debusine.Missing
-		i debusine.Invalid
-		f debusine.Forbidden
-		c debusine.Conflict
-	)
-	return errors.As(err, &m) || errors.As(err, &i) || errors.As(err, &f) || errors.As(err, &c)
 }

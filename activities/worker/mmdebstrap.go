@@ -2,10 +2,12 @@ package workeract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"debusine"
 	"debusine/debian"
@@ -25,8 +27,9 @@ type mmdebstrap struct {
 type repository struct {
 	task.BootstrapRepository
 	components []string
-	key        string // path of the keyring on this machine; empty without one
-	keyInside  string // where it lies in the chroot; empty when it does not
+	key        string    // path of the keyring on this machine; empty without one
+	keyInside  string    // where it lies in the chroot; empty when it does not
+	date       time.Time // of its Release file; zero when that says none
 }
 
 func (m *mmdebstrap) subject() int64 { return 0 }
@@ -48,11 +51,11 @@ func (m *mmdebstrap) setup(ctx context.Context, a *attempt) (executor.Command, e
 	if err := m.writeInputs(a); err != nil {
 		return executor.Command{}, err
 	}
-	return executor.Command{Argv: m.argv(a), Env: a.proxy}, nil
+	return executor.Command{Argv: m.argv(a), Env: m.environment(a)}, nil
 }
 
-// explore fetches a repository's keyring and, where no components are named,
-// asks its Release file.
+// explore fetches a repository's keyring and asks its Release file: for its date
+// and, where none are named, for its components.
 func (m *mmdebstrap) explore(ctx context.Context, a *attempt, i int, repo task.BootstrapRepository) (repository, error) {
 	r := repository{BootstrapRepository: repo, components: repo.Components}
 	if repo.CheckSignatureWith == "system" {
@@ -64,16 +67,19 @@ func (m *mmdebstrap) explore(ctx context.Context, a *attempt, i int, repo task.B
 			return r, err
 		}
 	}
-	if len(r.components) == 0 && !strings.HasSuffix(repo.Suite, "/") {
-		release, err := a.fetchURL(ctx, strings.TrimSuffix(repo.Mirror, "/")+"/dists/"+repo.Suite+"/InRelease", fmt.Sprintf("InRelease-%d", i), "")
-		if err != nil {
-			return r, err
-		}
-		if r.components, err = componentsOf(release); err != nil {
-			return r, err
-		}
+	release, err := a.fetchRelease(ctx, i, repo)
+	wanted := len(r.components) == 0 && !strings.HasSuffix(repo.Suite, "/")
+	if errors.As(err, &unusable{}) && !wanted {
+		return r, nil // apt decides whether it can do without
 	}
-	return r, nil
+	if err != nil {
+		return r, err
+	}
+	r.date = dateOf(release)
+	if wanted {
+		r.components, err = componentsOf(release)
+	}
+	return r, err
 }
 
 // systemKeyring is where Debian 13 and later keep the archive's keys; before,

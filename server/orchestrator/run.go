@@ -24,7 +24,7 @@ func (o *Orchestrator) Run(ctx context.Context) {
 	}()
 	go o.every(ctx, 2*time.Second, "judging silent workers", o.judge)
 	go o.every(ctx, 2*time.Second, "telling Temporal of beginnings and ends", func(ctx context.Context) error {
-		return errors.Join(o.startOutbox(ctx, 0, inFlight), o.tell(ctx, 0, inFlight))
+		return errors.Join(o.startOutbox(ctx, 0, inFlight), o.tell(ctx, 0, inFlight), o.applyLate(ctx))
 	})
 	o.sweepNowAndThen(ctx)
 	<-done
@@ -84,7 +84,7 @@ func (o *Orchestrator) judge(ctx context.Context) error {
 // runTemporalWorker runs until ctx ends. The SDK's worker gives up when Temporal
 // is away at its start: then another one is made.
 func (o *Orchestrator) runTemporalWorker(ctx context.Context) {
-	acts := &server.Activities{Records: o.db, Log: o.log, Doers: server.Doers()}
+	acts := &server.Activities{Records: o.db, Schedules: o, Log: o.log, Doers: server.Doers()}
 	o.every(ctx, time.Second, "running workflows", func(context.Context) error {
 		failed := make(chan error, 1)
 		w := worker.New(o.temporal, task.ServerQueue, worker.Options{

@@ -28,13 +28,15 @@ const (
 
 // Sweep mends what a crash or an operator left: it starts what was committed
 // and never started, tells Temporal of ends it missed, ends what Temporal says
-// is over, and hands back what was given out and nobody began.
+// is over, hands back what was given out and nobody began, and makes Temporal's
+// schedules what ours say.
 func (o *Orchestrator) Sweep(ctx context.Context, age time.Duration) error {
 	return errors.Join(
 		o.startOutbox(ctx, 0, age),
 		o.tell(ctx, 0, age),
 		o.compare(ctx),
 		o.unheld(ctx, age),
+		o.compareSchedules(ctx),
 		o.db.Tidy(ctx),
 	)
 }
