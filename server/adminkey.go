@@ -39,6 +39,9 @@ func keyCommand() *cli.Command {
 			keyVerb("list", "", "list keys", 0, listSigningKeys),
 			keyVerb("show", "FINGERPRINT", "print a key's certificate, armoured", 1, showKey),
 			keyVerb("retire", "FINGERPRINT", "end a key's signing, for good", 1, retireKey, &cli.StringFlag{Name: "reason", Usage: "write `WHY` into the audit; needed"}),
+			keyVerb("revocation", "FINGERPRINT", "print an OpenPGP certificate with the key's own revocation, to publish; once out, that is for good", 1, revokeKey,
+				&cli.StringFlag{Name: "reason", Usage: "tell everybody `WHY`; needed"},
+				&cli.BoolFlag{Name: "compromised", Usage: "others may have the key: nothing that it ever signed is good; else it counts as replaced"}),
 			keyVerb("rotate", "", "make a new service key and encrypt every key to it", 0, rotateKeys),
 			keyVerb("audit", "", "print what was done with the keys", 0, auditKeys,
 				&cli.BoolFlag{Name: "verify", Usage: "only check that nothing was changed or removed"},
@@ -209,6 +212,19 @@ func retireKey(c *cli.Context, v *vault.Vault) error {
 		return cli.Exit("why?\nhint: debusine admin key retire FINGERPRINT --reason WHY", 2)
 	}
 	return done(c, v.Retire(c.Context, c.Args().First(), by), "key %s signs no more; tell those who trust it (docs/signing.md, revocation)", strings.ToUpper(c.Args().First()))
+}
+
+func revokeKey(c *cli.Context, v *vault.Vault) error {
+	by := byHand(c)
+	if by.Description = c.String("reason"); by.Description == "" {
+		return cli.Exit("why?\nhint: debusine admin key revocation FINGERPRINT --reason WHY > revoked.asc", 2)
+	}
+	certificate, err := v.Revoke(c.Context, c.Args().First(), c.Bool("compromised"), by)
+	if err != nil {
+		return err
+	}
+	_, err = c.App.Writer.Write(certificate)
+	return err
 }
 
 func rotateKeys(c *cli.Context, v *vault.Vault) error {

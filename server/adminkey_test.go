@@ -35,7 +35,7 @@ func TestAdministratorsKeepKeysFromTheCommandLine(t *testing.T) {
 			t.Errorf("%s: %q, %v", s.args, out, err)
 		}
 	}
-	showAndRetire(t, key)
+	revoke(t, key, showAndRetire(t, key))
 	state := t.TempDir()
 	if err := os.Mkdir(filepath.Join(state, "signing"), 0o700); err != nil {
 		t.Fatal(err)
@@ -56,14 +56,14 @@ func TestAdministratorsKeepKeysFromTheCommandLine(t *testing.T) {
 	}
 }
 
-func showAndRetire(t *testing.T, key func(...string) (string, error)) {
+func showAndRetire(t *testing.T, key func(...string) (string, error)) (fingerprint string) {
 	t.Helper()
 	list, err := key("list")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(list, "\nopenpgp")
-	fingerprint := strings.Fields(rest)[0]
+	fingerprint = strings.Fields(rest)[0]
 	shown, err := key("show", fingerprint)
 	if err != nil {
 		t.Fatal(err)
@@ -81,5 +81,38 @@ func showAndRetire(t *testing.T, key func(...string) (string, error)) {
 	}
 	if _, err := key("retire", fingerprint, "--reason", "lost"); err == nil {
 		t.Error("retired twice")
+	}
+	return fingerprint
+}
+
+// GnuPG believes the revocation of a key, also of one that is retired.
+func revoke(t *testing.T, key func(...string) (string, error), fingerprint string) {
+	t.Helper()
+	if _, err := key("revocation", fingerprint); err == nil || !strings.Contains(err.Error(), "why?") {
+		t.Errorf("without a reason: %v", err)
+	}
+	revoked, err := key("revocation", fingerprint, "--compromised", "--reason", "the machine fell")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	file := filepath.Join(home, "revoked.asc")
+	if err := os.WriteFile(file, []byte(revoked), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("gpg", "--homedir", home, "--batch", "--with-colons", "--with-sig-check", "--import-options", "show-only", "--import", file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\npub:r:") && !strings.HasPrefix(string(out), "pub:r:") {
+		t.Errorf("gpg does not take it for revoked: %s, %v", out, err)
+	}
+	if out, err := key("audit"); err != nil || !strings.Contains(out, " revoke openpgp "+fingerprint) {
+		t.Errorf("the audit does not know: %s %v", out, err)
+	}
+	list, err := key("list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(list, "\nuefi")
+	if _, err := key("revocation", strings.Fields(rest)[0], "--reason", "x"); err == nil || !strings.Contains(err.Error(), "dbx") {
+		t.Errorf("of a certificate for Secure Boot: %v", err)
 	}
 }

@@ -23,6 +23,7 @@ const (
 	doRegister = "register"
 	doReseal   = "reseal"
 	doSign     = "sign"
+	doRevoke   = "revoke"
 )
 
 // longestData is the longest text that is signed, in bytes.
@@ -41,6 +42,7 @@ type request struct {
 	Data        []byte        `json:"data,omitempty"`
 	File        string        `json:"file,omitempty"`
 	To          string        `json:"to,omitempty"`
+	Compromised bool          `json:"compromised,omitempty"`
 	ServiceKeys string        `json:"service_keys"`
 	Module      string        `json:"module,omitempty"`
 	PINFile     string        `json:"pin_file,omitempty"`
@@ -103,6 +105,8 @@ func (r request) do(now time.Time) (response, error) {
 		return r.reseal()
 	case doSign:
 		return r.sign(now)
+	case doRevoke:
+		return r.revoke(now)
 	}
 	return response{}, debusine.Invalidf("the signing child knows no %.40q", r.Do)
 }
@@ -210,26 +214,11 @@ func (r request) sign(now time.Time) (answer response, err error) {
 	if !r.Purpose.isOpenPGP() {
 		return answer, r.signUEFI(now)
 	}
-	if r.Key.Storage == PKCS11 {
-		t, err := r.token()
-		if err != nil {
-			return answer, err
-		}
-		defer t.close()
-		entity, err := hardwareEntity(r.Public, t)
-		if err != nil {
-			return answer, err
-		}
-		return r.openPGP(entity, now)
-	}
-	private, err := r.private()
+	entity, done, err := r.entity()
 	if err != nil {
 		return answer, err
 	}
-	entity, err := readEntity(private)
-	if err != nil {
-		return answer, err
-	}
+	defer done()
 	return r.openPGP(entity, now)
 }
 

@@ -24,6 +24,7 @@
 //	pki/                    0700: authority, certificates, passwords, worker tokens
 //	pg/                     0700, of PostgreSQL's user: data/ and the socket
 //	signing/                0700: the signing worker's service keys (0400), password, token
+//	upload/                 0700, the administrator's: targets, ssh.key, known_hosts, netrc, ftp-ca.pem, keyring
 //	temporal/, ui/          their configurations, written at each start
 //	files/                  0700: the file store
 //	worker/NAME/            a worker's own folder

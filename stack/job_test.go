@@ -29,7 +29,7 @@ for my $dir ("$ENV{STATE}/pg", "/run/postgresql", "/var/run/postgresql", "/tmp")
 	socket(my $u, PF_UNIX, SOCK_STREAM, 0);
 	print "ESCAPED: PostgreSQL in $dir\n" if connect($u, pack_sockaddr_un("$dir/.s.PGSQL.5432"));
 }
-for my $secret (glob("$ENV{STATE}/pki $ENV{STATE}/pg $ENV{STATE}/signing"), map { "$ENV{STATE}/$_" } qw(pki/pgpass pki/signing.key signing/pgpass signing/service.keys signing/token)) {
+for my $secret (glob("$ENV{STATE}/pki $ENV{STATE}/pg $ENV{STATE}/signing $ENV{STATE}/upload"), map { "$ENV{STATE}/$_" } qw(pki/pgpass pki/signing.key signing/pgpass signing/service.keys signing/token upload/ssh.key)) {
 	print "ESCAPED: $secret\n" if opendir(my $d, $secret) or open(my $f, "<", $secret) and defined <$f>;
 }
 print "all tried\n";

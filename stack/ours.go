@@ -78,13 +78,30 @@ func (s *Stack) keepMirror() error {
 func (s *Stack) serverPart(installation string) *part {
 	ca, cert, key := s.TemporalFiles()
 	return &part{name: nameServer, patience: 20 * time.Second, ready: s.serverReady, command: func() (*exec.Cmd, error) {
-		return s.program(context.Background(), "server", "--database", s.DSN(),
+		return s.program(context.Background(), append([]string{"server", "--database", s.DSN(),
 			"--temporal", s.TemporalAddress(), "--temporal-namespace", Namespace,
 			"--temporal-tls-ca", ca, "--temporal-tls-cert", cert, "--temporal-tls-key", key,
 			"--listen", s.ports.address(portAPI), "--gateway-listen", s.Gateway(),
 			"--metrics-listen", s.ports.address(portMetrics), "--files", s.folder.path("files"), "--installation", installation,
-			"--ui-url", s.UI(), "--public-url", s.API(), "--log-level", "info")
+			"--ui-url", s.UI(), "--public-url", s.API(), "--log-level", "info"}, s.folder.uploadFlags()...)...)
 	}}
+}
+
+// uploadFlags let the server upload to archives, as far as the administrator has
+// put files into upload/: targets (one on a line), and what belongs to them.
+func (f folder) uploadFlags() (flags []string) {
+	targets, err := os.ReadFile(f.path("upload", "targets"))
+	list := strings.Join(strings.Fields(string(targets)), ",")
+	if err != nil || list == "" {
+		return nil
+	}
+	flags = []string{"--upload-targets", list}
+	for file, flag := range map[string]string{"ssh.key": "--upload-ssh-key", "known_hosts": "--upload-known-hosts", "netrc": "--upload-netrc", "ftp-ca.pem": "--upload-ftp-ca", "keyring": "--upload-keyring"} {
+		if _, err := os.Stat(f.path("upload", file)); err == nil {
+			flags = append(flags, flag, f.path("upload", file))
+		}
+	}
+	return flags
 }
 
 func (s *Stack) serverReady(ctx context.Context) error {

@@ -139,6 +139,32 @@ func TestTheServersCommandHoldsNoSecret(t *testing.T) {
 	}
 }
 
+func TestTheServerUploadsWhereItsAdministratorSays(t *testing.T) {
+	s, _ := newOurs(t, "")
+	line := func() string {
+		cmd, err := s.serverPart("abcd1234").command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(cmd.Args, " ")
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile(s.folder.path("upload", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ssh.key", "secret")
+	if got := line(); strings.Contains(got, "--upload") {
+		t.Errorf("without targets: %s", got)
+	}
+	write("targets", "sftp://me@a.example/queue\ndebusine/System=ftp://b.example/queue\n")
+	for _, want := range []string{"--upload-targets sftp://me@a.example/queue,debusine/System=ftp://b.example/queue", "--upload-ssh-key " + s.folder.path("upload", "ssh.key")} {
+		if got := line(); !strings.Contains(got, want) || strings.Contains(got, "netrc") {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+}
+
 func TestTheMirrorIsKeptWhileItIsNamed(t *testing.T) {
 	s, _ := newOurs(t, "")
 	for _, c := range []struct{ mirror, kept, err string }{

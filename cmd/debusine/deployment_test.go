@@ -61,7 +61,7 @@ func newSite(t *testing.T) *site {
 	at := func(distance int) string { return "127.0.0.1:" + strconv.Itoa(base+distance) }
 	s.api, s.ui, s.metrics = "http://"+at(20), "http://"+at(-1), "http://"+at(22)+"/metrics"
 	s.here = strings.NewReplacer("/deployment/postgresql", dir+"/deployment/postgresql", "host=postgresql", "host="+database, "temporal:7233", at(0),
-		"0.0.0.0:8011", at(20), "http://server:8011", "http://"+at(20), "0.0.0.0:8012", at(21), "0.0.0.0:8013", at(22), "server:8012", at(21),
+		"0.0.0.0:8011", at(20), "http://server:8011", "http://"+at(20), "0.0.0.0:8012", at(21), "0.0.0.0:8013", at(22), "server:8012", at(21), "0.0.0.0:8014", at(23), "signing-api:8014", fmt.Sprintf("localhost:%d", base+23),
 		"/deployment", dir+"/deployment", "/var/lib/debusine", dir+"/debusine", "=postgresql", "="+database)
 	for _, folder := range []string{"deployment", "debusine/files", "debusine/worker"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
@@ -222,6 +222,28 @@ func (s *site) measured() {
 	}
 }
 
+// signs has the signing worker make a key, on its own network and database.
+func (s *site) signs(c *client.Client) {
+	s.Helper()
+	s.start("signing-api", s.command("signing-api"))
+	s.start("signing", s.command("signing")) // it waits for its token
+	words := strings.Fields(s.once("server", "debusine", "admin", "worker", "create", "--signing", "--enable", "signer"))
+	if err := os.WriteFile(filepath.Join(s.dir, "deployment", "signing", "token"), []byte(words[len(words)-1]), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	made, err := c.CreateWorkRequest(s.Context(), api.WorkRequestCreate{TaskName: "generatekey", TaskData: []byte(`{"purpose": "openpgp", "description": "uploads"}`), Workspace: "System"})
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.await("a key that was made", func() bool {
+		w, err := c.WorkRequest(s.Context(), made.ID)
+		return err == nil && w.Result == "success"
+	})
+	if said := s.once("signing", "debusine", "admin", "key", "list"); !strings.Contains(said, "uploads") {
+		s.Errorf("its own administrator does not see the key: %s", said)
+	}
+}
+
 // The services in the order of their dependencies: at the end a machine that an
 // administrator enabled does a work request.
 func TestTheServicesWorkTogether(t *testing.T) {
@@ -251,6 +273,7 @@ func TestTheServicesWorkTogether(t *testing.T) {
 		w, err := c.WorkRequest(t.Context(), made.ID)
 		return err == nil && w.Result == "success" && w.WorkerName == "amd64"
 	})
+	s.signs(c)
 	s.measured()
 	// What an upgrade does: the steps again, on what runs.
 	for _, step := range []string{"prepare", "schema", "namespace"} {

@@ -187,6 +187,23 @@ func (v *Vault) Retire(ctx context.Context, fingerprint string, by Cause) error 
 	})
 }
 
+// Revoke gives a key's certificate with its own revocation, also of a key that is
+// retired. That it was asked for is on record before it is made.
+func (v *Vault) Revoke(ctx context.Context, fingerprint string, compromised bool, by Cause) (certificate []byte, err error) {
+	key, err := v.Key(ctx, fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.append(ctx, by.entry("revoke", key.Key)); err != nil {
+		return nil, err
+	}
+	err = v.withPIN(ctx, key.Private, func() error {
+		certificate, err = v.signer.Revoke(ctx, key.Key, compromised, by.Description)
+		return err
+	})
+	return certificate, err
+}
+
 // Rotate encrypts every key to the newest service key and says how many were
 // not. It can be run while the signing worker works, and again.
 func (v *Vault) Rotate(ctx context.Context, by Cause) (rotated int, err error) {
