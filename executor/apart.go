@@ -81,7 +81,7 @@ func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File, stop
 	if err := ownKeys(); err != nil {
 		return Result{}, err
 	}
-	if err := m.mountApart(c.Folder); err != nil {
+	if err := m.mountApart(c.Folder, c.Layers); err != nil {
 		return Result{}, err
 	}
 	if !m.config.InheritNetwork {

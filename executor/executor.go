@@ -64,6 +64,10 @@ type Command struct {
 	// Folder.Work, or in Dir if that is given.
 	Folder *Folder
 	Dir    string
+	// Layers are folders whose sum the command sees at Folder.Root, the first on
+	// top, as files of its own: a layer's owner on disk is its root, the next id
+	// its user 1, and so on. It changes none of them. See Machine.Layered.
+	Layers []string
 	// Env is added to the environment, stronger than Config.Environment.
 	Env map[string]string
 	// Limit is the wall time after which the command is stopped; none when 0.

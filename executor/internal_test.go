@@ -147,7 +147,7 @@ func TestSubordinateIDs(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.file), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			err := hasRange(path, "builder", "1234")
+			_, err := rangeOf(path, "builder", "1234")
 			if (err == nil) != test.ok {
 				t.Errorf("got %v", err)
 			}
@@ -156,7 +156,7 @@ func TestSubordinateIDs(t *testing.T) {
 			}
 		})
 	}
-	if err := hasRange(filepath.Join(t.TempDir(), "none"), "a", "1"); err == nil || !strings.Contains(err.Error(), "uidmap") {
+	if _, err := rangeOf(filepath.Join(t.TempDir(), "none"), "a", "1"); err == nil || !strings.Contains(err.Error(), "uidmap") {
 		t.Errorf("a missing file: %v", err)
 	}
 }

@@ -27,6 +27,7 @@ type Machine struct {
 	lock    *os.File
 	jobs    string
 	groups  groups
+	layered error // why there are no layers
 
 	commands atomic.Int64 // run so far, to name their groups
 }
@@ -68,6 +69,7 @@ func Open(ctx context.Context, config Config) (*Machine, error) {
 		m.Close()
 		return nil, err
 	}
+	m.layered = m.tryLayers()
 	return m, nil
 }
 

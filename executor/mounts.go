@@ -28,7 +28,7 @@ type view struct {
 // where all users may write (a crontab, a spool, a link with a name that the
 // next job will use) would outlive it.
 // Slave, not private: what the machine unmounts must not be held here.
-func (m *Machine) mountApart(f *Folder) error {
+func (m *Machine) mountApart(f *Folder, layers []string) error {
 	v := &view{Machine: m, folder: f}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the job's mounts: %w", err)
@@ -49,6 +49,12 @@ func (m *Machine) mountApart(f *Folder) error {
 		return err
 	}
 	v.writable = append(v.writable, f.Path)
+	if len(layers) > 0 {
+		if err := m.mountLayers(f, layers); err != nil {
+			return err
+		}
+		v.writable = append(v.writable, f.Root())
+	}
 	return v.closeRest()
 }
 

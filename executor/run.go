@@ -67,6 +67,9 @@ func (m *Machine) prepare(c *Command) error {
 	if len(c.Argv) == 0 || c.Folder == nil || c.Output == "" {
 		return errors.New("a command needs argv, a folder and an output")
 	}
+	if len(c.Layers) > 0 && m.layered != nil {
+		return fmt.Errorf("a command cannot have layers here: %w", m.layered)
+	}
 	program, err := findProgram(c.Argv[0])
 	if err != nil {
 		return err

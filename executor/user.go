@@ -13,10 +13,11 @@ import (
 	"time"
 )
 
-// builder is the user that commands run as.
+// builder is the user that commands run as, and the first of its subordinate ids.
 type builder struct {
-	name     string
-	uid, gid int
+	name               string
+	uid, gid           int
+	firstUID, firstGID int
 }
 
 // buildUser is the name of the first user that root makes; others are
@@ -46,12 +47,13 @@ func findBuilder(ctx context.Context, name string) (builder, error) {
 	if err != nil {
 		return builder{}, fmt.Errorf("user %s has the group id %q", who.Username, who.Gid)
 	}
-	for _, path := range []string{"/etc/subuid", "/etc/subgid"} {
-		if err := hasRange(path, who.Username, who.Uid); err != nil {
+	b := builder{name: who.Username, uid: uid, gid: gid}
+	for path, first := range map[string]*int{"/etc/subuid": &b.firstUID, "/etc/subgid": &b.firstGID} {
+		if *first, err = rangeOf(path, who.Username, who.Uid); err != nil {
 			return builder{}, err
 		}
 	}
-	return builder{name: who.Username, uid: uid, gid: gid}, nil
+	return b, nil
 }
 
 // ensureBuildUser makes the user with useradd, not as a system user: only
@@ -80,11 +82,11 @@ func ensureBuildUser(ctx context.Context, name string) (*user.User, error) {
 	return nil, fmt.Errorf("making user %s failed: %s", name, strings.TrimSpace(string(said)))
 }
 
-// hasRange looks for 65536 subordinate ids: subuid(5).
-func hasRange(path, name, id string) error {
+// rangeOf gives the first of a user's 65536 subordinate ids: subuid(5).
+func rangeOf(path, name, id string) (first int, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading subordinate ids: %w; hint: install the package uidmap", err)
+		return 0, fmt.Errorf("reading subordinate ids: %w; hint: install the package uidmap", err)
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
@@ -93,14 +95,15 @@ func hasRange(path, name, id string) error {
 		if len(fields) != 3 || fields[0] != name && fields[0] != id {
 			continue
 		}
-		if count, err := strconv.Atoi(fields[2]); err == nil && count >= 65536 {
-			return nil
+		first, err := strconv.Atoi(fields[1])
+		if count, bad := strconv.Atoi(fields[2]); err == nil && bad == nil && count >= idsOfRange {
+			return first, nil
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return 0, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return fmt.Errorf("user %s has no range of 65536 ids in %s, and so cannot make the namespaces of a build; "+
+	return 0, fmt.Errorf("user %s has no range of 65536 ids in %s, and so cannot make the namespaces of a build; "+
 		"hint: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST %s", name, path, name)
 }
 
