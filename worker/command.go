@@ -40,6 +40,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "job-memory", Usage: "end a job's process when all of its processes hold more than `SIZE` (8G, 512M; none: no limit)", EnvVars: []string{"DEBUSINE_JOB_MEMORY"}, DefaultText: "nine tenths of the machine's"},
 			&cli.StringFlag{Name: "job-disk", Usage: "stop a job that takes more than `SIZE` of disk", EnvVars: []string{"DEBUSINE_JOB_DISK"}, DefaultText: "what the disk has"},
 			&cli.StringFlag{Name: "job-processes", Usage: "stop a job that has more than `N` processes and threads at once", EnvVars: []string{"DEBUSINE_JOB_PROCESSES"}, DefaultText: "8192"},
+			&cli.StringFlag{Name: "ready-size", Usage: "keep environments unpacked and up to date in `SIZE` of disk, so that builds begin sooner (none: unpack for each build)", EnvVars: []string{"DEBUSINE_READY_SIZE"}, DefaultText: "10G"},
 			&cli.BoolFlag{Name: "inherit-network", Usage: "builds use this process's network: its administrator has put it into a namespace of its own"},
 			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
 		},
@@ -72,6 +73,7 @@ func run(c *cli.Context) error {
 		case <-drain.Done():
 		}
 	}()
+	defer m.doer.Close()
 	return m.serve(ctx, drain)
 }
 
@@ -88,6 +90,10 @@ type machine struct {
 
 func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	limits, err := jobLimits(c)
+	if err != nil {
+		return nil, err
+	}
+	readySize, err := readySize(c)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +121,9 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	}
 	doer, err := workeract.New(c.Context, box, log)
 	if err != nil {
+		return nil, err
+	}
+	if err := doer.KeepReady(readySize); err != nil {
 		return nil, err
 	}
 	return &machine{home: newHome(c.String("api-url"), token), doer: doer, box: box, log: log.With("worker", name), arch: arch, concurrency: c.Int("concurrency"), token: token}, nil

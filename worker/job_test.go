@@ -166,7 +166,12 @@ func TestAWorkerStopsWhileTheServerDoesNotAnswer(t *testing.T) {
 }
 
 func TestAMachineReportsWhatItMaySayOfItself(t *testing.T) {
-	said := (&machine{box: executortest.Open(t), arch: "amd64", concurrency: 2}).report()
+	box := executortest.Open(t)
+	doer, err := workeract.New(t.Context(), box, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := (&machine{box: box, doer: doer, arch: "amd64", concurrency: 2}).report()
 	tags := said["provided_tags"].([]string)
 	provided, _, ignored := task.WorkerTags(said, nil)
 	if len(ignored) != 0 || len(provided) != len(tags) || !slices.Contains(tags, "worker:build-arch:amd64") {

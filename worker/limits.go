@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"debusine/activities/worker"
 	"debusine/executor"
 )
 
@@ -21,6 +22,18 @@ func jobLimits(c *cli.Context) (executor.Limits, error) {
 		*into = value
 	}
 	return limits, nil
+}
+
+// readySize is how much disk environments that are kept ready may take.
+func readySize(c *cli.Context) (int64, error) {
+	size, err := parseAmount(c.String("ready-size"))
+	if err != nil {
+		return 0, cli.Exit(fmt.Sprintf("--ready-size: %v\nhint: 10G, or none", err), 2)
+	}
+	if size == 0 {
+		size = workeract.DefaultReadySize
+	}
+	return size, nil
 }
 
 // parseAmount reads a number with an optional K, M, G or T (powers of 1024, as

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
+	workeract "debusine/activities/worker"
 	"debusine/executor"
 	"debusine/executor/executortest"
 )
@@ -40,7 +42,11 @@ func TestAmounts(t *testing.T) {
 
 func TestMachineTellsHowItContainsJobs(t *testing.T) {
 	box := executortest.OpenWith(t, executor.Config{Limits: executor.Limits{Memory: 1 << 30}})
-	m := &machine{box: box, arch: "amd64", concurrency: 3}
+	doer, err := workeract.New(t.Context(), box, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{box: box, doer: doer, arch: "amd64", concurrency: 3}
 	facts := m.report()
 	limits, ok := facts["system:job_limits"].(map[string]int64)
 	if !ok || limits["memory"] != 1<<30 || limits["disk"] != -1 || limits["processes"] <= 0 {

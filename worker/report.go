@@ -36,6 +36,7 @@ func (m *machine) report() api.WorkerMetadata {
 		"system:memory":              totalMemory(),
 		"system:hostname":            host,
 		"system:isolated":            m.box.Isolated(),
+		"system:ready_environments":  m.doer.Ready(),
 		"system:bounded_by":          m.box.BoundedBy(),
 		"system:job_limits":          map[string]int64{"memory": limits.Memory, "disk": limits.Disk, "processes": limits.Processes},
 		"concurrency":                m.atOnce(m.concurrency),

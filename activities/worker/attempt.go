@@ -49,6 +49,7 @@ const keepingTime = 30 * time.Second
 
 // inFolder does work in a folder of its own.
 func (d *Doer) inFolder(ctx context.Context, job Job, server Server, w work) (Outcome, error) {
+	d.ready.relieve()
 	folder, err := d.machine.NewFolder(job.WorkRequest)
 	if err != nil {
 		return Outcome{}, err

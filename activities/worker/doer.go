@@ -84,6 +84,7 @@ func (Broken) Error() string { return "the attempt broke, as it was told to" }
 type Doer struct {
 	machine *executor.Machine
 	cache   *cache
+	ready   *ready
 	log     *slog.Logger
 	proxy   map[string]string // environment of commands that fetch
 }
@@ -102,7 +103,7 @@ func New(ctx context.Context, machine *executor.Machine, log *slog.Logger) (*Doe
 	case url != "":
 		log.Warn("apt's proxy listens on this machine's loopback, where jobs cannot reach it; they go without", "proxy", url)
 	}
-	return d, nil
+	return d, d.KeepReady(0)
 }
 
 // Do does a job. When ctx ends the command is stopped and the error is the

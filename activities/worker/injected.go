@@ -37,37 +37,49 @@ func readInjected(paths []string) (injected, error) {
 	return all, nil
 }
 
-// settingUp is dpkg's line for a package that is configured.
-var settingUp = regexp.MustCompile(`^Setting up ([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)? \((\S+)\) \.\.\.$`)
+// setUp is a package that dpkg configured: "libfoo", ":amd64" or "", "1.2-3".
+type setUp struct{ name, arch, version string }
 
-// check looks in the part of the log before the build what dpkg set up. That a
-// package was not needed is well; that another version of it was installed is a
-// notInjected.
-func (in injected) check(path string) error {
-	if len(in) == 0 {
-		return nil
-	}
+// settingUp is dpkg's line for one.
+var settingUp = regexp.MustCompile(`^Setting up ([a-z0-9][a-z0-9+.-]*)(:[a-z0-9-]+)? \(([0-9][A-Za-z0-9.+:~-]*)\) \.\.\.$`)
+
+// installedIn looks in the part of a log before the build what dpkg set up.
+func installedIn(path string) (all []setUp, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
-	var wrong []string
 	l := listener{makeLine: -sameFailure}
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 64<<10)
 	for lines.Scan() && !l.built { // a line too long for dpkg ends the scan in the build at the earliest
 		l.hear(lines.Bytes())
-		match := settingUp.FindStringSubmatch(lines.Text())
-		if match == nil || l.built {
-			continue
+		if match := settingUp.FindStringSubmatch(lines.Text()); match != nil && !l.built {
+			all = append(all, setUp{match[1], match[2], match[3]})
 		}
-		version, err := debian.ParseVersion(match[2])
-		wanted, given := in[match[1]]
+	}
+	return all, nil
+}
+
+// check looks what of the extra packages was set up. That a package was not
+// needed is well; that another version of it was installed is a notInjected.
+func (in injected) check(path string) error {
+	if len(in) == 0 {
+		return nil
+	}
+	installed, err := installedIn(path)
+	if err != nil {
+		return err
+	}
+	var wrong []string
+	for _, p := range installed {
+		version, err := debian.ParseVersion(p.version)
+		wanted, given := in[p.name]
 		if err != nil || !given || slices.ContainsFunc(wanted, func(v debian.Version) bool { return v.Compare(version) == 0 }) {
 			continue
 		}
-		wrong = append(wrong, fmt.Sprintf("%s %s (given was %s)", match[1], version, wanted[0]))
+		wrong = append(wrong, fmt.Sprintf("%s %s (given was %s)", p.name, version, wanted[0]))
 	}
 	if len(wrong) > 0 {
 		return notInjected{"the build has not used the extra packages that it was given: installed was " + listed(wrong)}

@@ -121,10 +121,15 @@ func TestBuilds(t *testing.T) {
 	t.Run("the tarball says what is in it", func(t *testing.T) { describesItself(t, s, e.whole) })
 	e.bare, e.dead = s.cutOff(t, e.whole)
 	hello := fetchSource(t, s, url, suite, "hello")
+	plain, kept := s.beside(t, e.whole, hello), s.beside(t, e.whole, hello)
 	t.Run("beside one another", func(t *testing.T) {
 		t.Run("hello", func(t *testing.T) {
 			t.Parallel()
-			buildsHello(t, doer, s.beside(t, e.whole, hello), hello, e.whole)
+			buildsHello(t, doer, plain, hello, e.whole)
+		})
+		t.Run("hello in an environment that is kept ready", func(t *testing.T) {
+			t.Parallel()
+			buildsWhatIsReady(t, kept, hello, e.whole)
 		})
 		for _, b := range builds() {
 			t.Run(b.name, func(t *testing.T) {
@@ -140,6 +145,7 @@ func TestBuilds(t *testing.T) {
 			abortsABuild(t, doer, s.beside(t, e.bare), e.bare)
 		})
 	})
+	t.Run("what is ready and what is unpacked give the same", func(t *testing.T) { sameBuilt(t, plain, kept) })
 }
 
 func buildsHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environment api.Artifact) {

@@ -28,6 +28,8 @@ type sbuild struct {
 	dsc        string
 	extra      []string // paths of .debs that may be installed
 	tarball    string
+	layers     []string // the environment, where the worker keeps it ready
+	base       int64    // its number
 	codename   string
 	buildFiles string // where sbuild puts what it built
 	refused    string // why the source is not even given to sbuild
@@ -129,13 +131,22 @@ func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) err
 	if err := json.Unmarshal(artifact.Data, &data); err != nil || data.Codename == "" {
 		return unusablef("environment %d does not say its codename", id)
 	}
-	path, release, err := a.cache.environment(ctx, a.server, artifact)
-	if err != nil {
+	s.codename, s.base = data.Codename, id
+	layers, release, err := a.ready.layers(ctx, a.server, artifact)
+	if err == nil && len(layers) > 0 {
+		a.atEnd = append(a.atEnd, release) // from this goroutine alone
+		s.layers = layers
+		s.tarball, err = emptyTarball(a.folder)
 		return err
 	}
-	a.atEnd = append(a.atEnd, release) // from this goroutine alone
-	s.codename, s.tarball = data.Codename, path
-	return nil
+	if err != nil {
+		a.log.Warn("an environment could not be kept ready; it is unpacked for this build alone", "environment", id, "error", err)
+	}
+	s.tarball, release, err = a.cache.environment(ctx, a.server, artifact)
+	if err == nil {
+		a.atEnd = append(a.atEnd, release)
+	}
+	return err
 }
 
 // teardown uploads the log, whatever it says; packages only of a success.
@@ -144,6 +155,7 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 	if err != nil {
 		return "", err
 	}
+	s.noteInstalled(a)
 	a.stage, a.leastDisk = verdict.summary.stage(), verdict.summary.number("Build-Space")*1024
 	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a, verdict.dose) })
 	if verdict.result != debusine.Success {
@@ -171,6 +183,25 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		return "", err
 	}
 	return debusine.Success, nil
+}
+
+// noteInstalled has what this build installed ready for the next.
+func (s *sbuild) noteInstalled(a *attempt) {
+	if len(s.layers) == 0 {
+		return
+	}
+	installed, err := installedIn(a.logPath())
+	if err != nil {
+		a.log.Warn("what a build installed is not known", "error", err)
+		return
+	}
+	names := []string{}
+	for _, p := range installed {
+		if _, given := s.injected[p.name]; !given && !strings.HasPrefix(p.name, "sbuild-build-depends-") {
+			names = append(names, p.name+p.arch+"="+p.version)
+		}
+	}
+	a.ready.used(s.base, names)
 }
 
 func (s *sbuild) judge(a *attempt, ran executor.Result) (verdict, error) {

@@ -18,7 +18,11 @@ import (
 func (s *sbuild) command(a *attempt) (executor.Command, error) {
 	s.buildFiles = filepath.Join(a.folder.Work, "build")
 	config := filepath.Join(a.folder.Path, "sbuildrc")
-	if err := os.WriteFile(config, []byte(sbuildrc), 0o644); err != nil {
+	rc := sbuildrc
+	if len(s.layers) > 0 {
+		rc = inRoot + rc
+	}
+	if err := os.WriteFile(config, []byte(rc), 0o644); err != nil {
 		return executor.Command{}, err
 	}
 	options, err := s.options(time.Now())
@@ -31,11 +35,18 @@ func (s *sbuild) command(a *attempt) (executor.Command, error) {
 	for _, path := range s.extra {
 		argv = append(argv, "--extra-package="+path)
 	}
+	if len(s.layers) > 0 {
+		argv = append(argv, dropPackages)
+	}
 	env := map[string]string{"SBUILD_CONFIG": config}
 	if options := s.data.Options(); options != "" {
 		env["DEB_BUILD_OPTIONS"] = options
 	}
-	return executor.Command{Argv: append(personality(s.data.BuildArchitecture), inNewFolder("build", append(argv, s.dsc))...), Env: env}, nil
+	argv = append(personality(s.data.BuildArchitecture), inNewFolder("build", append(argv, s.dsc))...)
+	if len(s.layers) > 0 {
+		argv = asUser(a.folder, argv)
+	}
+	return executor.Command{Argv: argv, Env: env, Layers: s.layers}, nil
 }
 
 // what are the options that say what is built, and where for.
