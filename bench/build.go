@@ -29,7 +29,7 @@ const (
 func buildOverhead(ctx context.Context, h *house) ([]Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*(pairs+1)*buildWithin)
 	defer cancel()
-	m, err := h.join(ctx, "builder", 1)
+	m, err := h.joinWith(ctx, unpacking, "builder", 1)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,9 @@ func buildOverhead(ctx context.Context, h *house) ([]Row, error) {
 	row.Baseline, row.Ratio = median(alone), median(added)/median(alone)
 	return []Row{row}, nil
 }
+
+// unpacking has a worker keep no environment ready: it does what bare sbuild does.
+var unpacking = []string{"--ready-size", "none"}
 
 // phases is the worker's word on its newest job. On a machine that does other
 // things too, sbuild's own time differs by more than the platform adds; setup and
@@ -90,7 +93,7 @@ func (h *house) prepareBuild(ctx context.Context, m *machine) (*builds, error) {
 	if b.environment, err = h.environment(ctx, url, suite); err != nil {
 		return nil, fmt.Errorf("providing an environment: %w", err)
 	}
-	b.machine, err = executor.Open(ctx, executor.Config{Dir: filepath.Join(h.dir, "bare"), Instance: "bench-bare"})
+	b.machine, err = executor.Open(ctx, executor.Config{Dir: filepath.Join(h.dir, "bare-"+m.name), Instance: "bench-bare-" + m.name})
 	if err != nil {
 		return nil, err
 	}

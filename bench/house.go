@@ -116,13 +116,19 @@ func (h *house) admin(ctx context.Context, args ...string) (string, error) {
 // machine is a worker process.
 type machine struct {
 	name, state string
+	options     []string // of `debusine worker`, beside those that all have
 	cmd         *exec.Cmd
 	leave       func()
 }
 
 // join starts an enabled worker and returns when it polls.
 func (h *house) join(ctx context.Context, name string, concurrency int, classes ...string) (*machine, error) {
-	m := &machine{name: name, state: filepath.Join(h.dir, "worker-"+name)}
+	return h.joinWith(ctx, nil, name, concurrency, classes...)
+}
+
+// joinWith is join with options of the worker's.
+func (h *house) joinWith(ctx context.Context, options []string, name string, concurrency int, classes ...string) (*machine, error) {
+	m := &machine{name: name, state: filepath.Join(h.dir, "worker-"+name), options: options}
 	if err := os.MkdirAll(m.state, 0o755); err != nil {
 		return nil, err
 	}
@@ -167,8 +173,8 @@ func (m *machine) start(h *house, concurrency int) error {
 		return err
 	}
 	defer log.Close()
-	m.cmd = exec.Command(h.program, "worker", "--api-url", h.API()+"/api", "--token-file", m.state+".token", "--name", m.name,
-		"--arch", architecture, "--state", m.state, "--concurrency", fmt.Sprint(concurrency))
+	m.cmd = exec.Command(h.program, append([]string{"worker", "--api-url", h.API() + "/api", "--token-file", m.state + ".token", "--name", m.name,
+		"--arch", architecture, "--state", m.state, "--concurrency", fmt.Sprint(concurrency)}, m.options...)...)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := m.cmd.Start(); err != nil {
@@ -190,12 +196,17 @@ func (m *machine) start(h *house, concurrency int) error {
 
 // joined waits for the worker's own word that it was taken in.
 func (m *machine) joined(ctx context.Context) error {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-		if raw, err := os.ReadFile(m.state + ".log"); err == nil && bytes.Contains(raw, []byte("msg=joined")) {
+	return m.says(ctx, "msg=joined", 20*time.Second)
+}
+
+// says waits until a text is in the worker's log.
+func (m *machine) says(ctx context.Context, text string, within time.Duration) error {
+	for end := time.Now().Add(within); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+		if raw, err := os.ReadFile(m.state + ".log"); err == nil && bytes.Contains(raw, []byte(text)) {
 			return nil
 		}
 	}
-	return errors.Join(ctx.Err(), fmt.Errorf("worker %s does not join; its last words: %s", m.name, m.said()))
+	return errors.Join(ctx.Err(), fmt.Errorf("worker %s does not say %q; its last words: %s", m.name, text, m.said()))
 }
 
 // said is the end of the worker's log.

@@ -51,6 +51,7 @@ func measures() []measure {
 		{"transfer", transfer},
 		{"log", liveLogs},
 		{"build", buildOverhead},
+		{"warm-hello", warmHello},
 		{"fair", fairness}, // the last: it leaves work behind
 	}
 }

@@ -40,6 +40,10 @@ func atLeast(bound float64) promise { return promise{atLeast: true, bound: bound
 func timesBaseline(factor float64) promise {
 	return promise{atLeast: true, bound: factor, baselines: true}
 }
+
+// withinBaseline is for what shall take no more than a share of a baseline's.
+func withinBaseline(factor float64) promise { return promise{bound: factor, baselines: true} }
+
 func (p promise) holds(value float64) bool {
 	return p.atLeast && value >= p.bound || !p.atLeast && value <= p.bound
 }

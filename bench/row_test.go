@@ -23,6 +23,8 @@ func TestARowIsHeldToItsFloor(t *testing.T) {
 		"not often enough":                        {newRow("r", 1999, "/s", atLeast(2000), 0), "≥ 2000 /s", 0, false},
 		"a baseline beside an absolute floor":     {newRow("r", 30, "ms", atMost(40), 15), "≤ 40 ms", 2, true},
 		"enough of the baseline":                  {newRow("r", 60, "/s", timesBaseline(0.6), 100), "≥ 0.6 × baseline", 0.6, true},
+		"little enough of the baseline":           {newRow("r", 74, "s", withinBaseline(0.75), 100), "≤ 0.75 × baseline", 0.74, true},
+		"too much of the baseline":                {newRow("r", 76, "s", withinBaseline(0.75), 100), "≤ 0.75 × baseline", 0.76, false},
 		"too little of the baseline":              {newRow("r", 59, "/s", timesBaseline(0.6), 100), "≥ 0.6 × baseline", 0.59, false},
 		"a baseline that was not measured is not": {newRow("r", 59, "/s", timesBaseline(0.6), 0), "≥ 0.6 × baseline", 0, false},
 		"a floor of hundredths keeps its digits":  {newRow("r", 0, "a task", atMost(0.05), 0), "≤ 0.05 a task", 0, true},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // How often the free space of the file system is asked for (which costs
@@ -132,7 +134,7 @@ func deletedUse(first int, dir string) int64 {
 				continue
 			}
 			var stat, base syscall.Stat_t
-			if syscall.Stat(path, &stat) != nil || syscall.Stat(dir, &base) != nil || stat.Dev != base.Dev || seen[stat.Ino] {
+			if syscall.Stat(path, &stat) != nil || syscall.Stat(dir, &base) != nil || stat.Dev != base.Dev && !inLayers(path) || seen[stat.Ino] {
 				continue
 			}
 			seen[stat.Ino] = true
@@ -140,6 +142,13 @@ func deletedUse(first int, dir string) int64 {
 		}
 	}
 	return total
+}
+
+// inLayers tells whether an open file is the job's own among layers, which has
+// another device's number.
+func inLayers(path string) bool {
+	var system syscall.Statfs_t
+	return syscall.Statfs(path, &system) == nil && system.Type == unix.OVERLAYFS_SUPER_MAGIC
 }
 
 // ownerOf is the user id of a file's owner, or -1.

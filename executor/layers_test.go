@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"debusine/executor"
 	"debusine/executor/executortest"
@@ -111,6 +112,16 @@ func TestLayersAreOutOfReach(t *testing.T) {
 	}
 	if ran, said := runAs(t, m, f, layers, "sh", "-c", `exec "$0/d/id" -u`, f.Root()); strings.TrimSpace(said) == "0" {
 		t.Errorf("a setuid program of a layer runs as the machine's root: %+v", ran)
+	}
+}
+
+func TestDeletedFilesInLayersCountAsDisk(t *testing.T) {
+	m, layers := layered(t)
+	f := executortest.NewFolder(t, m)
+	ran, err := m.Run(t.Context(), executor.Command{Folder: f, Layers: layers, Output: filepath.Join(f.Path, "output"), Limits: executor.Limits{Disk: 8 << 20}, Limit: time.Minute,
+		Argv: f.AsRoot("sh", "-c", `exec 7> "$1/open"; rm "$1/open"; dd if=/dev/zero bs=1M count=64 >&7; sleep 60`, "sh", f.Root())})
+	if err != nil || ran.Struck != executor.Disk {
+		t.Errorf("%+v, %v", ran, err)
 	}
 }
 

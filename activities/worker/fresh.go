@@ -17,14 +17,14 @@ import (
 // freshness is what a stand's upper layer is to hold, and how old it is.
 type freshness struct {
 	at     time.Time // zero: never; compared by the clock that does not jump
-	wanted []string  // packages that builds have installed: "libfoo:amd64=1.2-3"
+	wanted []string  // packages that builds have installed: "libfoo:amd64"
 	asked  int       // how many of them the upper layer was made for
 	busy   bool
 }
 
 const (
 	freshFor     = 10 * time.Minute // then package lists are brought up to date after the next build
-	mostWanted   = 3000             // packages of one environment
+	mostWanted   = 1000             // packages of one environment
 	refreshLimit = 10 * time.Minute // of wall time
 )
 
@@ -177,7 +177,8 @@ func (r *ready) fetch(id int64, held []*layer, wanted []string) (*layer, error) 
 }
 
 // freshScript lets the environment's own apt do what it does in a build, and
-// takes from it what apt keeps. Packages that cannot be had are done without.
+// takes from it what apt keeps. Packages that cannot be had, or not together, are
+// asked for one by one.
 const freshScript = `
 root=$1; tree=$2; proxy=$3; shift 3
 for f in null zero full random urandom tty; do
@@ -196,7 +197,8 @@ options="-o Acquire::Languages=none -o APT::Install-Recommends=false -o APT::Kee
 apt-get $options update
 test "$(du -sm /var/cache/apt/archives | cut -f1)" -lt 2048 || apt-get $options clean
 apt-get $options autoclean
-test $# = 0 || apt-get $options install --yes --download-only "$@" || true
+test $# = 0 || apt-get $options install --yes --download-only "$@" ||
+	for package; do apt-get $options install --yes --download-only "$package" || true; done
 ' sh "$@"
 test "$before" != "$(state)" || exit 77
 cd "$root"

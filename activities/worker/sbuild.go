@@ -185,7 +185,8 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 	return debusine.Success, nil
 }
 
-// noteInstalled has what this build installed ready for the next.
+// noteInstalled has what this build installed ready for the next, in the version
+// that the mirror then has.
 func (s *sbuild) noteInstalled(a *attempt) {
 	if len(s.layers) == 0 {
 		return
@@ -198,7 +199,7 @@ func (s *sbuild) noteInstalled(a *attempt) {
 	names := []string{}
 	for _, p := range installed {
 		if _, given := s.injected[p.name]; !given && !strings.HasPrefix(p.name, "sbuild-build-depends-") {
-			names = append(names, p.name+p.arch+"="+p.version)
+			names = append(names, p.name+p.arch)
 		}
 	}
 	a.ready.used(s.base, names)
