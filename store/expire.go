@@ -12,7 +12,7 @@ import (
 // keptSQL are the artifacts that must stay: those whose time has not come, those
 // that extend one of these; what a collection holds or a removed item still
 // keeps (the internal collection of a workflow while it is under way); what work
-// under way takes or has made; originals of copies; and whatever one of all
+// under way takes or has made, or any work of a workflow that is under way; originals of copies; and whatever one of all
 // these has a relation to.
 const keptSQL = `
 	WITH RECURSIVE fresh (id) AS (
@@ -28,8 +28,9 @@ const keptSQL = `
 	     UNION ALL SELECT a.id FROM artifacts a JOIN work_requests r ON r.id = a.created_by_work_request JOIN work_requests o ON o.id = coalesce(r.root_id, r.id)
 	         WHERE r.status NOT IN ('completed', 'aborted') OR o.status NOT IN ('completed', 'aborted')
 	     UNION ALL SELECT substring(v #>> '{}' FROM '^([0-9]{1,18})(?:@artifacts)?$')::bigint
-	          FROM work_requests r, jsonb_path_query(jsonb_build_array(r.task_data, r.dynamic_task_data), '$.**') v
-	         WHERE r.status NOT IN ('completed', 'aborted') AND jsonb_typeof(v) IN ('number', 'string')
+	          FROM work_requests r JOIN work_requests o ON o.id = coalesce(r.root_id, r.id),
+	               jsonb_path_query(jsonb_build_array(r.task_data, r.dynamic_task_data), '$.**') v
+	         WHERE (r.status NOT IN ('completed', 'aborted') OR o.status NOT IN ('completed', 'aborted')) AND jsonb_typeof(v) IN ('number', 'string')
 	     UNION ALL SELECT original_artifact FROM artifacts WHERE original_artifact IS NOT NULL)
 	  UNION SELECT l.target_id FROM kept JOIN artifact_relations l ON l.artifact_id = kept.id)
 `

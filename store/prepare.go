@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -133,8 +134,26 @@ func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task
 	if err := merge(dynamic, description); err != nil {
 		return description, err
 	}
-	p.dynamic, err = json.Marshal(dynamic)
-	return description, err
+	if p.dynamic, err = json.Marshal(dynamic); err != nil {
+		return description, err
+	}
+	return description, holdInputs(ctx, tx, inputsOf(p.dynamic))
+}
+
+// holdInputs keeps artifacts from being removed until the work request that takes
+// them is there, which keeps them from then on (keptSQL).
+func holdInputs(ctx context.Context, tx pgx.Tx, ids []int64) error {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	rows, err := tx.Query(ctx, `SELECT id FROM artifacts WHERE id = ANY($1) ORDER BY id FOR KEY SHARE`, ids)
+	if err != nil {
+		return err
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err == nil && len(there) < len(ids) {
+		err = debusine.WithHint(debusine.Missingf("one of the artifacts %d", ids), "it was removed meanwhile; ask again")
+	}
+	return err
 }
 
 // described is data that tell what they are about: of a task or of a workflow.

@@ -214,6 +214,11 @@ func (a actor) put(ctx context.Context, tx pgx.Tx, c debusine.Collection, item d
 	if err := lockName(ctx, tx, c.ID, name); err != nil {
 		return err
 	}
+	if c.Category == debusine.CategoryEnvironments {
+		if same, err := unchanged(ctx, tx, item); err != nil || same {
+			return err
+		}
+	}
 	_, err = tx.Exec(ctx, `
 		UPDATE collection_items SET removed_at = clock_timestamp(), removed_by = $3, removed_by_workflow = $4
 		 WHERE collection_id = $1 AND name = $2 AND removed_at IS NULL`, c.ID, name, a.user, a.workflow)

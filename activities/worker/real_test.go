@@ -131,6 +131,10 @@ func TestBuilds(t *testing.T) {
 			t.Parallel()
 			buildsWhatIsReady(t, kept, hello, e.whole)
 		})
+		t.Run("the same mirror makes the same bytes", func(t *testing.T) {
+			t.Parallel()
+			makesTheSameBytes(t, doer, e.whole, url, suite)
+		})
 		for _, b := range builds() {
 			t.Run(b.name, func(t *testing.T) {
 				t.Parallel()
@@ -146,6 +150,17 @@ func TestBuilds(t *testing.T) {
 		})
 	})
 	t.Run("what is ready and what is unpacked give the same", func(t *testing.T) { sameBuilt(t, plain, kept) })
+}
+
+// makesTheSameBytes makes the environment once more, some minutes later.
+func makesTheSameBytes(t *testing.T, doer *workeract.Doer, first api.Artifact, url, suite string) {
+	if os.Getenv("DEBUSINE_TEST_TARBALL") != "" {
+		t.Skip("not made here")
+	}
+	again := bootstrap(t, doer, newShelf(t), url, suite)
+	if one, two := first.Files["system.tar.zst"].Checksums["sha256"], again.Files["system.tar.zst"].Checksums["sha256"]; one == "" || one != two {
+		t.Errorf("the first has SHA-256 %s, the second %s; hint: the mirror may have changed in between", one, two)
+	}
 }
 
 func buildsHello(t *testing.T, doer *workeract.Doer, s *shelf, source, environment api.Artifact) {
