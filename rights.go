@@ -69,32 +69,33 @@ type Verb string
 
 // The verbs. Each HTTP route names exactly one.
 const (
-	Anything          Verb = "anything"        // what everybody may, with any token or none
-	ReadOwn           Verb = "read-own"        // lists that show what the principal may see
-	ReadWorkspace     Verb = "read-workspace"  // and its collections and templates
-	ConfigureSpace    Verb = "configure"       // collections, templates
-	ReadArtifact      Verb = "read-artifact"   // data and files
-	CreateArtifact    Verb = "create-artifact" // in a workspace
-	UploadFile        Verb = "upload-file"     // to an artifact that is not complete
-	CreateRelation    Verb = "create-relation" // from an artifact
-	DeleteRelation    Verb = "delete-relation" //
-	CreateWorkRequest Verb = "create-work"     // in a workspace
-	StartWorkflow     Verb = "start-workflow"  // from a template
-	StartBareWorkflow Verb = "start-bare"      // without a template
-	ReadWorkRequest   Verb = "read-work"       // and its log
-	RetryWorkRequest  Verb = "retry"           //
-	AbortWorkRequest  Verb = "abort"           //
-	SetPriority       Verb = "set-priority"    // zero or less
-	RaisePriority     Verb = "raise-priority"  // above zero
-	ReadWorkers       Verb = "read-workers"    // the list of machines
-	TellMetadata      Verb = "tell-metadata"   // a machine, of itself
-	BeginWork         Verb = "begin"           // a machine
-	CompleteWork      Verb = "complete"        // an attempt, its own
-	AppendWorkLog     Verb = "append-log"      //
-	SignWith          Verb = "sign-with"       // an attempt, in its work request's name; the store judges
-	CreateAsset       Verb = "create-asset"    // an attempt, of the key that it made; a person, of one that is elsewhere
-	ApproveSignature  Verb = "approve"         // a second person; the store judges
-	RegisterWorker    Verb = "register-worker" // a machine that nobody knows yet
+	Anything          Verb = "anything"          // what everybody may, with any token or none
+	ReadOwn           Verb = "read-own"          // lists that show what the principal may see
+	ReadWorkspace     Verb = "read-workspace"    // and its collections and templates
+	ConfigureSpace    Verb = "configure"         // collections, templates
+	ReadArtifact      Verb = "read-artifact"     // data and files
+	CreateArtifact    Verb = "create-artifact"   // in a workspace
+	UploadFile        Verb = "upload-file"       // to an artifact that is not complete
+	CreateRelation    Verb = "create-relation"   // from an artifact
+	DeleteRelation    Verb = "delete-relation"   //
+	CreateWorkRequest Verb = "create-work"       // in a workspace
+	StartWorkflow     Verb = "start-workflow"    // from a template
+	StartBareWorkflow Verb = "start-bare"        // without a template
+	ReadWorkRequest   Verb = "read-work"         // and its log
+	RetryWorkRequest  Verb = "retry"             //
+	AbortWorkRequest  Verb = "abort"             //
+	SetPriority       Verb = "set-priority"      // zero or less
+	RaisePriority     Verb = "raise-priority"    // above zero
+	ReadWorkers       Verb = "read-workers"      // the list of machines
+	TellMetadata      Verb = "tell-metadata"     // a machine, of itself
+	BeginWork         Verb = "begin"             // a machine
+	CompleteWork      Verb = "complete"          // an attempt, its own
+	AppendWorkLog     Verb = "append-log"        //
+	SignWith          Verb = "sign-with"         // an attempt, in its work request's name; the store judges
+	CreateAsset       Verb = "create-asset"      // an attempt, of the key that it made; a person, of one that is elsewhere
+	ApproveSignature  Verb = "approve"           // a second person; the store judges
+	ProvideSignature  Verb = "provide-signature" // the creator alone
+	RegisterWorker    Verb = "register-worker"   // a machine that nobody knows yet
 )
 
 // right says who may do a verb.
@@ -104,6 +105,7 @@ type right struct {
 	person    bool                                // any user
 	least     Role                                // users: the role in the workspace that suffices
 	creator   bool                                // users: who made the thing may, too, while a contributor
+	own       bool                                // users: who made the thing alone, while a contributor; not even an administrator
 	superuser bool                                // users: only superusers
 	machine   bool                                // enabled machines
 	attempt   func(p Principal, on Resource) bool // attempts
@@ -136,6 +138,7 @@ var rights = map[Verb]right{
 	SignWith:          {attempt: itself, words: "the signing worker that runs it"},
 	CreateAsset:       {least: Owner, attempt: itself, words: "an owner of the workspace, or the signing worker that made the key"},
 	ApproveSignature:  {person: true, words: "a user"},
+	ProvideSignature:  {own: true, words: "who created the work request"},
 	AppendWorkLog:     {attempt: itself, words: "the worker that runs it"},
 }
 
@@ -221,6 +224,9 @@ func (p Principal) has(r right, verb Verb, on Resource) bool {
 	}
 	if r.person {
 		return true
+	}
+	if r.own {
+		return on.CreatedBy == p.UserID && on.AttemptID == 0 && p.Role(on) >= Contributor
 	}
 	if r.superuser || p.Superuser {
 		return p.Superuser && (r.least > Nobody || r.superuser)

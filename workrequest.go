@@ -104,6 +104,7 @@ type WorkRequest struct {
 	NoWorkerEnabled   bool     // not even one that cannot take it
 	UnmetWorkerDemand []string // tags that machines demand and this work lacks
 	SigningWaits      string   // why a pending signature is not made yet
+	NeedsInput        int64    // the work request that waits for a person: itself, or one of a workflow; 0: none
 	HasLog            bool     // of the newest attempt, while it runs
 	LogArtifact       *int64   // the build log that it left
 }
@@ -131,6 +132,9 @@ type OutputData struct {
 	// AuditHead is NUMBER:HASH of the signing worker's audit after the work: who
 	// keeps it can tell later whether entries are missing. Beyond Debusine's.
 	AuditHead string `json:"audit_head,omitempty"`
+	// SignedBy are the fingerprints of the certificates by which a person's signature
+	// was found good. Beyond Debusine's.
+	SignedBy []string `json:"signed_by,omitempty"`
 }
 
 // CommandEnd is how a task's command ended, for who sorts failures. Beyond

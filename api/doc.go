@@ -194,6 +194,11 @@ type WorkRequestPatch struct {
 	PriorityAdjustment *int `json:"priority_adjustment,omitempty"`
 }
 
+// ExternalDebsign is the body of POST work-request/ID/external-debsign/.
+type ExternalDebsign struct {
+	SignedArtifact int64 `json:"signed_artifact"` // a debian:upload of the caller's own
+}
+
 // File is one file of an artifact. URL is in answers only.
 type File struct {
 	Type        string            `json:"type"` // "file"

@@ -16,7 +16,7 @@ import (
 func workRequestCommand() *cli.Command {
 	return &cli.Command{Name: "work-request", Usage: "work with work requests", Subcommands: []*cli.Command{
 		workRequestListCommand(), workRequestShowCommand(), workRequestCreateCommand(), workRequestWaitCommand(), workRequestLogCommand(),
-		workRequestAbortCommand(), workRequestRetryCommand(), workRequestManageCommand(),
+		workRequestAbortCommand(), workRequestRetryCommand(), workRequestManageCommand(), workRequestSignCommand(),
 	}}
 }
 

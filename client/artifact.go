@@ -99,7 +99,32 @@ func (c *Client) CreateArtifact(ctx context.Context, n NewArtifact, progress Pro
 	return c.createArtifact(ctx, n, progress, true)
 }
 
+// AnnounceArtifact makes an artifact and uploads nothing of it yet: see
+// ResumeArtifact.
+func (c *Client) AnnounceArtifact(ctx context.Context, n NewArtifact) (api.Artifact, error) {
+	return c.announce(ctx, n, true)
+}
+
+// ReadSame reads a local file that must be the one that the server has.
+func ReadSame(ctx context.Context, local string, want api.File) ([]byte, error) {
+	size, sum, err := hashFile(ctx, local)
+	if err != nil {
+		return nil, err
+	}
+	if size != want.Size || sum != want.Checksums["sha256"] {
+		return nil, debusine.Conflictf("%s is another file than the server has", local)
+	}
+	return os.ReadFile(local)
+}
+
 func (c *Client) createArtifact(ctx context.Context, n NewArtifact, progress Progress, once bool) (a api.Artifact, err error) {
+	if a, err = c.announce(ctx, n, once); err != nil {
+		return a, err
+	}
+	return a, c.uploadAll(ctx, a, n.Files, progress)
+}
+
+func (c *Client) announce(ctx context.Context, n NewArtifact, once bool) (a api.Artifact, err error) {
 	body := api.ArtifactCreate{Category: n.Category, Workspace: n.Workspace, ExpireAt: n.ExpireAt}
 	if body.Data, err = json.Marshal(n.Data); err != nil {
 		return a, fmt.Errorf("writing the data of the artifact: %w", err)
@@ -113,11 +138,7 @@ func (c *Client) createArtifact(ctx context.Context, n NewArtifact, progress Pro
 	for path, file := range n.Same {
 		body.Files[path] = api.File{Type: "file", Size: file.Size, Checksums: file.Checksums, ContentType: file.ContentType}
 	}
-	err = c.do(ctx, call{method: http.MethodPost, path: "artifact/", body: body, into: &a, once: once})
-	if err != nil {
-		return a, err
-	}
-	return a, c.uploadAll(ctx, a, n.Files, progress)
+	return a, c.do(ctx, call{method: http.MethodPost, path: "artifact/", body: body, into: &a, once: once})
 }
 
 // uploadAll sends what the server asks for, several files at once.

@@ -64,6 +64,8 @@ func Command() *cli.Command {
 			text("smtp-auth-file", "the mail server wants what is in `FILE`: USER:PASSWORD", "", false),
 			text("tls-cert", "serve API and gateway with the certificate in `FILE` (PEM)", "", false),
 			text("tls-key", "the certificate's key is in `FILE` (PEM)", "", false),
+			&cli.StringSliceFlag{Name: "signers", Usage: "accept signatures that people provide by the keys in `FILE|FOLDER` (OpenPGP certificates; several times), for example\n" +
+				"of the package debian-keyring; without it none is accepted", EnvVars: []string{"DEBUSINE_SIGNERS"}},
 			text("installation", "call a new database `NAME`, 4 to 16 letters and digits (default: a random one)", "", false),
 			text("ui-url", "Temporal's Web UI is at `URL`", "", false),
 			text("public-url", "this API is known as `URL`, without /api", "", false),
@@ -316,7 +318,7 @@ func (s seals) Open(worker int64, sealed []byte) (store.Delivery, error) {
 const stopWithin = 10 * time.Second
 
 func (p *process) serveAPI(ctx context.Context, listener net.Listener, engine engine) error {
-	options := Options{Version: Version, PublicURL: p.cli.String("public-url"), UIURL: p.cli.String("ui-url"),
+	options := Options{Version: Version, Signers: p.cli.StringSlice("signers"), PublicURL: p.cli.String("public-url"), UIURL: p.cli.String("ui-url"),
 		Namespace: p.cli.String("temporal-namespace"), Gateway: p.cli.String("gateway-address"), GatewayTLS: p.tls != nil, meters: p.meters}
 	if options.Gateway == "" && p.gateway != nil {
 		options.Gateway = p.gateway.Addr().String()

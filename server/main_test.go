@@ -25,6 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	runAsCommandLine()
 	if len(os.Args) == 2 && os.Args[1] == sign.ChildCommand {
 		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
 	}
@@ -64,6 +65,9 @@ func (e still) Begin(ctx context.Context, w debusine.Worker, id int64, sealed []
 }
 func (e still) BeginSigning(ctx context.Context, _ debusine.Worker, d store.Delivery) (store.Beginning, error) {
 	return e.db.Begin(ctx, d)
+}
+func (e still) ProvideSignature(ctx context.Context, id, user, unsigned, signed int64, output debusine.OutputData) error {
+	return e.db.ProvideSignature(ctx, id, user, unsigned, signed, output)
 }
 func (e still) Complete(ctx context.Context, _, attempt int64, r debusine.Result, out json.RawMessage) error {
 	_, err := e.db.Complete(ctx, attempt, r, out)

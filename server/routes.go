@@ -28,6 +28,8 @@ func (s *Server) routes() []route {
 		{patch, "work-request/:id/", debusine.SetPriority, s.patchWorkRequest, "change the priority", api.WorkRequestPatch{}, api.WorkRequest{}, ok, false},
 		{post, "work-request/:id/abort/", debusine.AbortWorkRequest, s.abortWorkRequest, "abort it and all below it", nil, api.WorkRequest{}, ok, false},
 		{post, "work-request/:id/retry/", debusine.RetryWorkRequest, s.retryWorkRequest, "give it another go", nil, api.WorkRequest{}, ok, false},
+		{get, "work-request/:id/external-debsign/", debusine.ProvideSignature, s.showExternalDebsign, "what waits for the signature of who created it", nil, api.WorkRequest{}, ok, false},
+		{post, "work-request/:id/external-debsign/", debusine.ProvideSignature, s.provideSignature, "hand in the upload that they signed", api.ExternalDebsign{}, api.WorkRequest{}, ok, false},
 		{get, "work-request/:id/log/", debusine.ReadWorkRequest, s.showLog, "the log as far as it is, from byte ?offset= of ?attempt= (default: the newest), or its last ?tail= lines; ours", nil, nil, ok, true},
 		{get, "work-request/:id/log/events/", debusine.ReadWorkRequest, s.followLog, "the log as it grows, as server-sent events (text/event-stream): log, in base64, then attempt, wait, full, end; Last-Event-ID, or offset, attempt and tail, say from where; ours", nil, api.LogMark{}, ok, true},
 		{post, "work-request/:id/log/", debusine.AppendWorkLog, s.appendLog, "append to the live log at ?offset=; ours, for workers", nil, nil, gone, false},

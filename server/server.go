@@ -36,6 +36,7 @@ type engine interface {
 	Retry(ctx context.Context, id, user int64) (int64, error)
 	Begin(ctx context.Context, worker debusine.Worker, id int64, sealed []byte) (store.Beginning, error)
 	BeginSigning(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error)
+	ProvideSignature(ctx context.Context, id, user, unsigned, signed int64, output debusine.OutputData) error
 	Complete(ctx context.Context, id, attempt int64, result debusine.Result, output json.RawMessage) error
 	CreateSchedule(ctx context.Context, s debusine.Schedule, who debusine.Principal, on debusine.Resource) (id int64, err error)
 	PauseSchedule(ctx context.Context, id int64, paused bool) error
@@ -47,10 +48,11 @@ type engine interface {
 // Options are what the API says of its surroundings.
 type Options struct {
 	Version    string
-	PublicURL  string // of this server, without /api; empty: as the request says
-	UIURL      string // of Temporal's Web UI; empty: none
-	Namespace  string // of Temporal
-	Gateway    string // HOST:PORT of the worker gateway; empty: none here
+	PublicURL  string   // of this server, without /api; empty: as the request says
+	UIURL      string   // of Temporal's Web UI; empty: none
+	Namespace  string   // of Temporal
+	Signers    []string // keyrings, or folders of them, of those whose signatures are accepted
+	Gateway    string   // HOST:PORT of the worker gateway; empty: none here
 	GatewayTLS bool
 
 	meters *meters // nil: nothing is measured

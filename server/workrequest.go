@@ -270,8 +270,12 @@ func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, erro
 	return out, nil
 }
 
-// waitingReason says in a sentence why a pending work request does not begin.
+// waitingReason says in a sentence why a pending work request does not begin, or
+// for whom one that runs waits.
 func waitingReason(w debusine.WorkRequest) string {
+	if w.NeedsInput != 0 && !w.Status.Ended() {
+		return fmt.Sprintf("needs input: debusine work-request sign %d", w.NeedsInput)
+	}
 	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask && w.TaskType != debusine.SigningTask {
 		return ""
 	}

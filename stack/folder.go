@@ -61,7 +61,7 @@ func openFolder(state string) (folder, error) {
 	f := folder(abs)
 	for name, mode := range map[string]fs.FileMode{
 		"run": 0o755, "hold": 0o755, "worker": 0o755, "log": 0o700,
-		"pki": 0o700, "temporal": 0o700, "ui": 0o700, "ui/config": 0o700, "files": 0o700, "client": 0o700, signingFolder: 0o700, "upload": 0o700,
+		"pki": 0o700, "temporal": 0o700, "ui": 0o700, "ui/config": 0o700, "files": 0o700, "client": 0o700, signingFolder: 0o700, "upload": 0o700, "signers": 0o755,
 	} {
 		if err := os.MkdirAll(f.path(name), mode); err != nil {
 			return "", fmt.Errorf("making a folder of the state: %w", err)

@@ -82,7 +82,7 @@ func (s *Stack) serverPart(installation string) *part {
 			"--temporal", s.TemporalAddress(), "--temporal-namespace", Namespace,
 			"--temporal-tls-ca", ca, "--temporal-tls-cert", cert, "--temporal-tls-key", key,
 			"--listen", s.ports.address(portAPI), "--gateway-listen", s.Gateway(),
-			"--metrics-listen", s.ports.address(portMetrics), "--files", s.folder.path("files"), "--installation", installation,
+			"--metrics-listen", s.ports.address(portMetrics), "--files", s.folder.path("files"), "--installation", installation, "--signers", s.folder.path("signers"),
 			"--ui-url", s.UI(), "--public-url", s.API(), "--log-level", "info"}, s.folder.uploadFlags()...)...)
 	}}
 }

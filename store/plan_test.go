@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -147,17 +148,49 @@ func TestAWorkflowWithinIsConfiguredBeforeItDecides(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsForAPersonEndsOnceAndIsTold(t *testing.T) {
+func TestWhatWaitsForASignatureEndsOnceAndIsTold(t *testing.T) {
 	w := newWorld(t)
 	root := w.workflow("noop", `{}`)
-	children := w.plan(root, w.execution(root), w.kinds()...)
+	steps := w.kinds()
+	steps[2].Reactions.OnSuccess = []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: "internal@collections", NameTemplate: "signed",
+		Filters: map[string]any{"category": "debian:upload"}}}
+	children := w.plan(root, w.execution(root), steps...)
 	wait := children[2].ID
-	w.must(w.EndWait(t.Context(), wait, w.user, debusine.Success, debusine.OutputData{}))
+	var unsigned, others, public int64
+	w.one(`SELECT (dynamic_task_data->>'unsigned_id')::bigint FROM work_requests WHERE id = $1`, &unsigned, wait)
+	upload := func() int64 {
+		return w.artifact("debian:upload", `{"type": "dpkg", "changes_fields": {"Source": "hello", "Version": "1"}}`)
+	}
+	first, second, foreign, used := upload(), upload(), upload(), upload()
+	w.one(`INSERT INTO users (username) VALUES ('mallory') RETURNING id`, &others)
+	w.one(`INSERT INTO workspaces (scope_id, name, public) SELECT id, 'shared', true FROM scopes WHERE name = 'debusine' RETURNING id`, &public)
+	w.exec(`UPDATE artifacts SET created_by = $1`, w.user)
+	w.exec(`UPDATE artifacts SET workspace_id = $1 WHERE id = $2`, public, foreign)
+	w.exec(`UPDATE artifacts SET created_by_work_request = $1 WHERE id = $2`, root, used)
+	for name, c := range map[string]struct{ id, user, artifact int64 }{
+		"an artifact of another user":      {wait, others, first},
+		"an artifact of another workspace": {wait, w.user, foreign},
+		"the output of other work":         {wait, w.user, used},
+		"a build that waits for nothing":   {children[0].ID, w.user, first},
+	} {
+		if err := w.ProvideSignature(t.Context(), c.id, c.user, unsigned, c.artifact, debusine.OutputData{}); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	w.wants(wait, "running:")
+	w.must(w.ProvideSignature(t.Context(), wait, w.user, unsigned, first, debusine.OutputData{SignedBy: []string{"AB"}}))
 	w.wants(wait, "completed:success")
-	w.must(w.EndWait(t.Context(), wait, w.user, debusine.Failure, debusine.OutputData{}))
-	w.wants(wait, "completed:success")
-	if err := w.EndWait(t.Context(), children[0].ID, w.user, debusine.Success, debusine.OutputData{}); err == nil {
-		t.Error("a build ends by a person's word")
+	if err := w.ProvideSignature(t.Context(), wait, w.user, unsigned, second, debusine.OutputData{}); !errors.As(err, new(debusine.Conflict)) {
+		t.Errorf("signed twice: %v", err)
+	}
+	var n int
+	w.one(`SELECT count(*) FROM collection_items i JOIN collections c ON c.id = i.collection_id WHERE i.name = 'signed' AND i.artifact_id = $1 AND c.root_id = $2`, &n, first, root)
+	if n != 1 {
+		t.Error("the signed upload is not found by its name")
+	}
+	w.one(`SELECT count(*) FROM artifact_relations WHERE artifact_id = $1 AND target_id = $2 AND type = 'relates-to'`, &n, first, unsigned)
+	if n != 1 {
+		t.Error("it does not relate to what was to be signed")
 	}
 	untold, err := w.Untold(t.Context(), wait, 0)
 	w.must(err)

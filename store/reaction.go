@@ -169,8 +169,8 @@ func (a actor) putArtifacts(ctx context.Context, tx pgx.Tx, c debusine.Collectio
 		return err
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT a.id, a.category, a.data FROM artifacts a JOIN attempts t ON t.id = a.created_by_attempt
-		 WHERE a.created_by_work_request = $1 AND a.complete AND t.ending = 'completed' ORDER BY a.id`, a.id)
+		SELECT a.id, a.category, a.data FROM artifacts a LEFT JOIN attempts t ON t.id = a.created_by_attempt
+		 WHERE a.created_by_work_request = $1 AND a.complete AND (t.id IS NULL OR t.ending = 'completed') ORDER BY a.id`, a.id)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -105,21 +104,7 @@ func (db *DB) BeginServerTask(ctx context.Context, id int64) (j ServerJob, err e
 
 // EndServerTask records how a task of the server's own ended. What had ended
 // already stays, and is told.
-func (db *DB) EndServerTask(ctx context.Context, id int64, result debusine.Result, output debusine.OutputData) (task.Outcome, error) {
-	return db.endHeld(ctx, id, debusine.ServerTask, nil, result, output)
-}
-
-// EndWait ends what waited for a person; Temporal is told next (Untold).
-func (db *DB) EndWait(ctx context.Context, id, user int64, result debusine.Result, output debusine.OutputData) error {
-	o, err := db.endHeld(ctx, id, debusine.WaitTask, &user, result, output)
-	if err == nil && o.Status != debusine.Completed {
-		return debusine.Conflictf("work request %d was aborted", id)
-	}
-	return err
-}
-
-// endHeld ends work that has no attempts. Said again it changes nothing.
-func (db *DB) endHeld(ctx context.Context, id int64, kind debusine.TaskType, by *int64, result debusine.Result, output debusine.OutputData) (o task.Outcome, err error) {
+func (db *DB) EndServerTask(ctx context.Context, id int64, result debusine.Result, output debusine.OutputData) (o task.Outcome, err error) {
 	raw, err := json.Marshal(output)
 	if err != nil {
 		return o, err
@@ -133,14 +118,13 @@ func (db *DB) endHeld(ctx context.Context, id int64, kind debusine.TaskType, by 
 		if h.status.Ended() {
 			return nil
 		}
-		// The server's own activity answers Temporal itself, and is repeated until it did.
-		var found int64
-		err = tx.QueryRow(ctx, `UPDATE work_requests SET completed_by = $3, temporal_closed = task_type = 'Server' WHERE id = $1 AND task_type = $2 RETURNING id`, id, kind, by).Scan(&found)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return debusine.Conflictf("work request %d is not a %s task", id, kind)
-		}
+		// The activity answers Temporal itself, and is repeated until it did.
+		tag, err := tx.Exec(ctx, `UPDATE work_requests SET temporal_closed = true WHERE id = $1 AND task_type = 'Server'`, id)
 		if err != nil {
 			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return debusine.Conflictf("work request %d is not a task of the server's own", id)
 		}
 		o.Status, o.Result = debusine.Completed, result
 		return end(ctx, tx, h, result, raw)

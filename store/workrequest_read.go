@@ -26,7 +26,9 @@ const workRequestSQL = `
 	       coalesce(r.dynamic_task_data->>'subject', ''), coalesce(r.dynamic_task_data->>'configuration_context', ''), w.scope_id, w.public,
 	       EXISTS (SELECT FROM work_request_logs l WHERE l.work_request_id = r.id),
 	       (SELECT max(f.id) FROM artifacts f JOIN attempts fa ON fa.id = f.created_by_attempt
-	         WHERE f.created_by_work_request = r.id AND f.complete AND fa.ending = 'completed' AND f.category = 'debian:package-build-log')
+	         WHERE f.created_by_work_request = r.id AND f.complete AND fa.ending = 'completed' AND f.category = 'debian:package-build-log'),
+	       coalesce(CASE r.task_type WHEN 'Wait' THEN r.id WHEN 'Workflow' THEN (
+	         SELECT min(x.id) FROM work_requests x WHERE (x.root_id = r.id OR x.parent_id = r.id) AND x.task_type = 'Wait' AND x.status = 'running') END, 0)
 	  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id JOIN scopes s ON s.id = w.scope_id JOIN users u ON u.id = r.created_by
 	  LEFT JOIN work_requests root ON root.id = r.root_id LEFT JOIN workflow_templates t ON t.id = r.workflow_template_id
 	  LEFT JOIN LATERAL (SELECT number, worker_id FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
@@ -40,7 +42,7 @@ func scanWorkRequest(row pgx.Row) (w debusine.WorkRequest, on debusine.Resource,
 		&w.EventReactions, &w.Supersedes, &w.SupersededBy,
 		&w.TagsProvided, &w.TagsRequired, &w.Queue, &w.Losses, &w.Run,
 		&w.TemporalID, &w.TemporalRunID,
-		&w.Artifacts, &w.Subject, &w.ConfigContext, &on.Scope, &on.Public, &w.HasLog, &w.LogArtifact)
+		&w.Artifacts, &w.Subject, &w.ConfigContext, &on.Scope, &on.Public, &w.HasLog, &w.LogArtifact, &w.NeedsInput)
 	on.What, on.WorkRequest, on.Workspace, on.CreatedBy = fmt.Sprintf("work request %d", w.ID), w.ID, w.WorkspaceID, w.CreatedByID
 	return w, on, err
 }

@@ -95,12 +95,16 @@ func (d *ExternalDebsignData) check() error {
 }
 
 // Needs the upload.
-func (d *ExternalDebsignData) Needs() []Need { return []Need{unsignedUpload(d.Unsigned)} }
+func (d *ExternalDebsignData) Needs() []Need {
+	need := unsignedUpload(d.Unsigned)
+	need.Field = "unsigned_id" // as Debusine's own client looks for it
+	return []Need{need}
+}
 
 // Requires no tags: a person does it.
 func (d *ExternalDebsignData) Requires() []string { return nil }
 
 // Describe names the upload's source package and version.
 func (d *ExternalDebsignData) Describe(found map[string][]debusine.Artifact) Description {
-	return describeUpload(found[unsignedID])
+	return describeUpload(found["unsigned_id"])
 }

@@ -102,6 +102,10 @@ func (b *board) standing(c task.Child, o task.Outcome) string {
 	switch {
 	case o.Status == "" && b.end == aborted:
 		return aborted
+	case o.Status == "" && c.Kind == debusine.WaitTask:
+		return "needs input"
+	case o.Status == "" && c.Kind == debusine.WorkflowTask:
+		return "under way"
 	case o.Status == "":
 		return "asked for on queue " + task.Plain(c.Queue)
 	case o.Status == debusine.Completed:

@@ -230,12 +230,13 @@ func (o *Orchestrator) Abort(ctx context.Context, id, user int64) error {
 	return nil
 }
 
-// EndWait ends what waited for a person, and tells the workflow that waits for it.
-func (o *Orchestrator) EndWait(ctx context.Context, id, user int64, result debusine.Result, output debusine.OutputData) error {
-	if err := o.db.EndWait(ctx, id, user, result, output); err != nil {
+// ProvideSignature ends the wait for a signature, and tells the workflow that waits
+// for it.
+func (o *Orchestrator) ProvideSignature(ctx context.Context, id, user, unsigned, signed int64, output debusine.OutputData) error {
+	if err := o.db.ProvideSignature(ctx, id, user, unsigned, signed, output); err != nil {
 		return err
 	}
-	o.log.Info("work request", "to", debusine.Completed, "id", id, "result", result, "user", user)
+	o.log.Info("work request", "to", debusine.Completed, "id", id, "result", debusine.Success, "user", user)
 	crash.Point(crash.Recorded)
 	o.tellSoon(context.WithoutCancel(ctx), id)
 	return nil
