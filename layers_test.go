@@ -18,7 +18,7 @@ import (
 // it may import. A folder that is not here is an error: it needs a place.
 func layers() map[string][]string {
 	row3 := []string{"debian", ""}
-	toStore := []string{"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "dput", "archive", "client", "store"}
+	toStore := []string{"debian", "api", "", "lookup", "task", "taskconfig", "forecast", "schema", "files", "sign", "executor", "dput", "archive", "client", "store"}
 	return map[string][]string{
 		"debian":     nil,
 		"api":        nil,
@@ -27,6 +27,7 @@ func layers() map[string][]string {
 		"lookup":     row3,
 		"task":       row3,
 		"taskconfig": append(slices.Clone(row3), "task"),
+		"forecast":   nil, // pure functions of what others read
 		"schema":     row3,
 		"files":      row3,
 		"sign":       append(slices.Clone(row3), "schema"), // the keys' own database
@@ -34,7 +35,7 @@ func layers() map[string][]string {
 		"dput":       row3,
 		"archive":    row3,
 		"client":     {"api", "debian", ""},
-		"store":      {"debian", "api", "", "lookup", "task", "taskconfig", "schema", "files", "sign", "executor", "dput", "archive", "client"},
+		"store":      {"debian", "api", "", "lookup", "task", "taskconfig", "forecast", "schema", "files", "sign", "executor", "dput", "archive", "client"},
 		"workflows":  {"debian", "", "lookup", "task"},
 		"activities": toStore,
 		"server":     append(slices.Clone(toStore), "workflows", "activities"),

@@ -33,6 +33,7 @@ func New(commands ...*cli.Command) *cli.App {
 		Commands: append([]*cli.Command{
 			artifactCommand(), workRequestCommand(), workflowCommand(), templateCommand(), scheduleCommand(),
 			collectionCommand(), assetCommand(), taskConfigCommand(), workerCommand(), whoamiCommand(), serviceStatusCommand(),
+			queueCommand(),
 		}, commands...),
 		HideHelpCommand:        true,
 		HideVersion:            true,

@@ -18,7 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"debusine"
-	"debusine/task"
+	"debusine/store"
 )
 
 // route is one line of the table: what is done where, who may, and what goes in
@@ -338,21 +338,8 @@ func (s *Server) missingTags(ctx context.Context, w *debusine.WorkRequest) error
 		w.SigningWaits, err = s.db.SigningWaits(ctx, w.ID)
 		return err
 	}
-	w.NoWorkerCanTake = true
-	required := task.QueueRequired(w.TagsRequired)
-	nearest := -1
-	for _, m := range workers {
-		if !m.Enabled || m.Type == signingWorker {
-			continue
-		}
-		missing, unmet := task.Entitled(m.TagsProvided, m.TagsRequired, required, gates[w.Queue])
-		if n := len(missing) + len(unmet); nearest < 0 || n < nearest {
-			nearest, w.MissingTags, w.UnmetWorkerDemand = n, missing, unmet
-		}
-	}
-	if nearest < 0 {
-		w.MissingTags, w.NoWorkerEnabled = required, true
-	}
-	w.NoWorkerCanTake = nearest != 0
+	var able, enabled int
+	w.MissingTags, w.UnmetWorkerDemand, able, enabled = store.Lacks(workers, store.QueueTags{Name: w.Queue, Required: w.TagsRequired, Provided: gates[w.Queue]})
+	w.NoWorkerCanTake, w.NoWorkerEnabled = able == 0, enabled == 0
 	return nil
 }

@@ -84,6 +84,7 @@ func (s *Server) routes() []route {
 		{post, "asset/:category/:slug/sign_with/", debusine.SignWith, s.signWith, "may this be signed, now? for signing workers", api.SignWith{}, api.SigningPermit{}, ok, false},
 		{post, "asset/:category/:slug/approve/", debusine.ApproveSignature, s.approveSignature, "agree, as the second person, that a work request signs with a key; ours", api.Approve{}, nil, gone, false},
 
+		{get, "queue/", debusine.ReadOwn, s.listQueues, "what waits for workers, by queue, with estimates of start and duration; filters: queue, workspace; ?limit= of each queue; ours", nil, api.Page[api.Queue]{}, ok, false},
 		{get, "worker/", debusine.ReadWorkers, s.listWorkers, "list workers; ours", nil, api.Page[api.Worker]{}, ok, false},
 		{post, "worker/register/", debusine.RegisterWorker, s.registerWorker, "register a worker", api.WorkerRegister{}, api.WorkerRegistered{}, created, false},
 		{put, "worker/dynamic-metadata/", debusine.TellMetadata, s.tellMetadata, "tell what the machine is; answers where to poll", api.WorkerMetadata{}, api.WorkerHello{}, ok, false},

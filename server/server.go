@@ -67,6 +67,7 @@ type Server struct {
 	log     *slog.Logger
 	machines
 	callers callers
+	outlook outlook
 	tails   *tails
 	pace    *pace
 	// unasked is told of routes that answered without asking for a right.
