@@ -19,7 +19,7 @@ func TestMeasuresAreChosenByName(t *testing.T) {
 		want string
 		err  string
 	}{
-		"none named: all":           {"", "server-memory noop queue six-queues workflow-children get-work-request collection-lookup artifact-500-files transfer log build warm-hello fair", ""},
+		"none named: all":           {"", "server-memory noop queue six-queues workflow-children get-work-request collection-lookup artifact-500-files transfer log build warm-hello estimate fair", ""},
 		"in the order of all":       {"queue,noop", "noop queue", ""},
 		"one that does not exist":   {"noop,nope", "", `no measure "nope"`},
 		"an empty word is no name":  {"noop,", "", `no measure ""`},

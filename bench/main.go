@@ -52,6 +52,7 @@ func measures() []measure {
 		{"log", liveLogs},
 		{"build", buildOverhead},
 		{"warm-hello", warmHello},
+		{"estimate", estimates},
 		{"fair", fairness}, // the last: it leaves work behind
 	}
 }

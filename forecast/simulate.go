@@ -34,6 +34,7 @@ type Estimate struct {
 	Position int           // in its queue, 1 is next
 	Start    time.Duration // from now
 	Known    bool          // some machine will take it; else Start says nothing
+	Machine  int           // which, in the list of machines
 }
 
 // free is a slot that will be free, and whose job then ends.
@@ -113,7 +114,7 @@ func Simulate(machines []Machine, busy []Busy, jobs []Job) map[int64]Estimate {
 		if job, ok := g.next(g.machines[s.machine].Queues); ok {
 			g.held[job.Workspace]++
 			heap.Push(&g.slots, free{s.at + max(job.Took, time.Second), s.machine, job.Workspace})
-			g.out[job.ID] = Estimate{Position: g.place(job.Queue), Start: s.at, Known: true}
+			g.out[job.ID] = Estimate{Position: g.place(job.Queue), Start: s.at, Known: true, Machine: s.machine}
 		}
 	}
 	g.rest(jobs)

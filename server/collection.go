@@ -37,10 +37,10 @@ func (s *Server) createCollection(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := noData(in.Data); err != nil {
+	if err := checkData(in.Category, in.Data); err != nil {
 		return err
 	}
-	n := debusine.Collection{WorkspaceID: w.ID, Category: in.Category, Name: in.Name, FullHistoryDays: in.FullHistory, MetadataOnlyDays: in.MetadataOnly}
+	n := debusine.Collection{WorkspaceID: w.ID, Category: in.Category, Name: in.Name, Data: in.Data, FullHistoryDays: in.FullHistory, MetadataOnlyDays: in.MetadataOnly}
 	if err := errors.Join(days("full_history_retention_period", in.FullHistory), days("metadata_only_retention_period", in.MetadataOnly)); err != nil {
 		return err
 	}
@@ -54,8 +54,22 @@ func (s *Server) createCollection(c *call) error {
 	return c.reply(showCollectionOf(made))
 }
 
-func noData(raw json.RawMessage) error {
+// mostKept is how many runs of a series a task history may be told to keep.
+const mostKept = 1000
+
+// checkData lets a task history have its old_items_to_keep; others have no data.
+func checkData(category string, raw json.RawMessage) error {
 	var data map[string]json.RawMessage
+	if category == debusine.CategoryTaskHistory && len(raw) > 0 {
+		var n *int
+		if json.Unmarshal(raw, &data) == nil && json.Unmarshal(data["old_items_to_keep"], &n) == nil && len(data) == 1 && n != nil && *n >= 0 && *n <= mostKept {
+			return nil
+		}
+		if len(data) == 0 && string(raw) == "{}" {
+			return nil
+		}
+		return debusine.Invalid{What: fmt.Sprintf("the data of a task history are old_items_to_keep, a number from 0 to %d", mostKept), Per: map[string]string{"data": "not acceptable"}}
+	}
 	if len(raw) > 0 && (json.Unmarshal(raw, &data) != nil || len(data) > 0) {
 		return debusine.Invalid{What: "collections of this category take no data", Per: map[string]string{"data": "must be {}"}}
 	}
@@ -105,9 +119,10 @@ func applyPatch(in api.CollectionPatch, one *debusine.Collection) error {
 		one.Name = *in.Name
 	}
 	if len(in.Data) > 0 && string(in.Data) != "null" {
-		if err := noData(in.Data); err != nil {
+		if err := checkData(one.Category, in.Data); err != nil {
 			return err
 		}
+		one.Data = in.Data
 	}
 	for _, period := range []struct {
 		name  string

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,4 +69,23 @@ func TestAdministratorsManageNotificationChannels(t *testing.T) {
 		{"notification-channel delete there", "removed the notification channel there"},
 		{"notification-channel delete there", "!not found"},
 	})
+}
+
+func TestOwnersSayHowMuchAHistoryKeeps(t *testing.T) {
+	w := newWorld(t)
+	var c api.Collection
+	w.want(200, w.owner, "GET", "collection/System/debusine:task-history/_/", nil, &c)
+	path := fmt.Sprintf("collection/System/%d/", c.ID)
+	w.want(200, w.owner, "PATCH", path, `{"data": {"old_items_to_keep": 9}}`, &c)
+	if string(c.Data) != `{"old_items_to_keep":9}` {
+		t.Errorf("%s", c.Data)
+	}
+	for _, bad := range []string{`{"old_items_to_keep": -1}`, `{"old_items_to_keep": 1001}`, `{"old_items_to_keep": "9"}`, `{"old_items_to_keep": null}`, `{"other": 1}`, `[]`} {
+		w.want(400, w.owner, "PATCH", path, `{"data": `+bad+`}`, nil)
+	}
+	w.want(403, w.maker, "PATCH", path, `{"data": {"old_items_to_keep": 9}}`, nil)
+	w.want(200, w.owner, "PATCH", path, `{"full_history_retention_period": 1}`, &c)
+	if string(c.Data) != `{"old_items_to_keep":9}` {
+		t.Errorf("another change made them %s", c.Data)
+	}
 }

@@ -72,8 +72,8 @@ func (db *DB) UpdateCollection(ctx context.Context, workspace, id int64, change 
 			}
 		}
 		_, err := tx.Exec(ctx, `
-			UPDATE collections SET name = $2, full_history_retention_period = make_interval(days => $3), metadata_only_retention_period = make_interval(days => $4)
-			 WHERE id = $1`, id, c.Name, c.FullHistoryDays, c.MetadataOnlyDays)
+			UPDATE collections SET name = $2, full_history_retention_period = make_interval(days => $3), metadata_only_retention_period = make_interval(days => $4),
+			       data = $5 WHERE id = $1`, id, c.Name, c.FullHistoryDays, c.MetadataOnlyDays, orEmpty(c.Data))
 		return fault(err, fmt.Sprintf("collection %s@%s", c.Name, c.Category))
 	})
 	return c, err
