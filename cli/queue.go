@@ -19,7 +19,7 @@ func queueCommand() *cli.Command {
 			"(the task history), from what runs now, and from what comes first. A ~ marks a duration that is only a guess.\n\n" +
 			"Example: debusine queue\n" +
 			"         debusine queue --queue build/riscv64 --json",
-		Flags: []cli.Flag{workspaceFlag(),
+		Flags: []cli.Flag{&cli.StringFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "only what waits in the workspace `NAME`"},
 			&cli.StringFlag{Name: "queue", Usage: "only the queue `NAME`"},
 			&cli.IntFlag{Name: "limit", Usage: "show at most `N` work requests of each queue", Value: 100}},
 		Action: talk(queue),
