@@ -112,6 +112,7 @@ func TestWhatMayNotBeSignedIsNot(t *testing.T) {
 			h.files[changes] = append([]byte("x\n-----BEGIN PGP SIGNED MESSAGE-----\n"), h.files[changes]...)
 		}, 0, "before the signed part"},
 		"the key is retired":           {func(h *house) { h.must(h.vault.Retire(h.Context(), h.key.Fingerprint, vault.Cause{})) }, 0, "retired"},
+		"the key has expired":          {func(h *house) { h.expiredKey(sign.OpenPGP) }, 0, "expired"},
 		"the key is unknown here":      {func(h *house) { h.key.Fingerprint = strings.Repeat("0", 40) }, 0, "not found"},
 		"the key is for Release files": {func(h *house) { h.otherKey(sign.OpenPGPRepository) }, 0, "not for uploads"},
 	} {
@@ -123,7 +124,7 @@ func TestWhatMayNotBeSignedIsNot(t *testing.T) {
 			if err != nil || out.Result != debusine.Error || len(out.OutputData.Errors) != 1 || !strings.Contains(out.OutputData.Errors[0].Message, c.want) {
 				t.Errorf("%+v, %v: not about %q", out, err, c.want)
 			}
-			if got := strings.Count(h.events(), "intend"); got != c.signed || h.made != nil {
+			if got := strings.Count(h.events(), "sign "); got != c.signed || h.made != nil {
 				t.Errorf("%d signatures were made, and uploaded: %v", got, h.made != nil)
 			}
 		})
@@ -154,6 +155,14 @@ func (h *house) relist() {
 		h.must(err)
 		h.files[name] = text
 	}
+}
+
+// expiredKey is one that was good for a second.
+func (h *house) expiredKey(p sign.Purpose) {
+	k, err := h.vault.Generate(h.Context(), sign.Wanted{Purpose: p, Life: time.Second}, vault.Cause{})
+	h.must(err)
+	h.key = k
+	time.Sleep(2100 * time.Millisecond)
 }
 
 func (h *house) otherKey(p sign.Purpose) {

@@ -171,7 +171,7 @@ func TestWhatMustNotBeSignedEndsTheTask(t *testing.T) {
 		"the key is for uploads":     {func(b *benchHouse) { b.retype("openpgp") }, 0, "is for uefi"},
 		"the key is retired":         {func(b *benchHouse) { b.must(b.vault.Retire(b.Context(), b.key.Fingerprint, vault.Cause{})) }, 0, "retired"},
 		"the key is unknown here":    {func(b *benchHouse) { b.key.Fingerprint = strings.Repeat("0", 64) }, 0, "not found"},
-		"the certificate is expired": {func(b *benchHouse) { b.expiredKey() }, 0, "valid from"},
+		"the certificate is expired": {func(b *benchHouse) { b.expiredKey(sign.UEFI) }, 0, "valid from"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -197,14 +197,6 @@ func (b *benchHouse) retype(purpose string) {
 	b.key.Fingerprint, b.purpose = b.key.Fingerprint[:40], purpose
 }
 
-// expiredKey is one whose certificate was good for a second.
-func (b *benchHouse) expiredKey() {
-	k, err := b.vault.Generate(b.Context(), sign.Wanted{Purpose: sign.UEFI, Life: time.Second}, vault.Cause{})
-	b.must(err)
-	b.key = k
-	time.Sleep(2100 * time.Millisecond)
-}
-
 func TestCodeMayTrustWhatIsTrustedHere(t *testing.T) {
 	b := newBench(t)
 	b.doer.TrustedCerts = []string{strings.Repeat("AB", 32)}
@@ -223,6 +215,33 @@ func TestAnOutageWhileSigningIsNoOutcome(t *testing.T) {
 	}
 	if out, err := b.sign(); err == nil {
 		t.Errorf("%+v", out)
+	}
+}
+
+// Two workers sign the same at once: each makes an artifact of its own, and the
+// audit is one chain of both.
+func TestTwoWorkersSignTheSameAtOnce(t *testing.T) {
+	first := newBench(t)
+	second := benchIn(houseAt(t, first.dsn, first.signer))
+	second.key = first.key
+	both := make(chan error, 2)
+	for _, b := range []*benchHouse{first, second} {
+		b.inputs[21].files["b.efi"] = signtest.Executable("b")
+		go func() {
+			out, err := b.sign()
+			if err == nil && out.Result != debusine.Success {
+				err = fmt.Errorf("%+v", out)
+			}
+			both <- err
+		}()
+	}
+	for range 2 {
+		if err := <-both; err != nil {
+			t.Error(err)
+		}
+	}
+	if first.made(vault.Intend) != 4 || first.made(vault.Sign) != 4 || len(first.outputs) != 1 || len(second.outputs) != 1 {
+		t.Error(first.events())
 	}
 }
 

@@ -229,6 +229,37 @@ func TestAPINIsTriedOnceAlsoAfterARestart(t *testing.T) {
 	w.tried(tries, 2)
 }
 
+// The same holds for what is signed: a hundred work requests lock no token.
+func TestAWrongPINIsNotTriedAgainForTheNextSignature(t *testing.T) {
+	dir := t.TempDir()
+	tries, pin, registered, file := filepath.Join(dir, "tries"), filepath.Join(dir, "pin"), filepath.Join(dir, "registered"), filepath.Join(dir, "file")
+	for _, path := range []string{pin, file} {
+		if err := os.WriteFile(path, []byte("1234"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := `{"key": {"storage": "pkcs11-static", "pkcs11_uri": "pkcs11:token=a;object=b"}, "fingerprint": "` + strings.Repeat("AB", 20) + `", "public": "eA=="}`
+	w := newWorld(t, func(s *sign.Signer) {
+		s.PINFile, s.Module = pin, "/nonexistent.so"
+		s.Child = []string{"/bin/sh", "-c", "cat >/dev/null; if [ -e " + registered + " ]; then echo try >>" + tries + `; echo '{"fault":{"kind":"wrong-pin"}}'; else touch ` + registered + "; echo '" + answer + "'; fi"}
+	})
+	k, err := w.Register(t.Context(), sign.Wanted{Purpose: sign.OpenPGP}, "pkcs11:token=a;object=b", vault.Cause{})
+	w.must(err)
+	for range 3 {
+		_, inline := w.SignOpenPGP(t.Context(), k, sign.Clear, []byte("x\n"), vault.Cause{WorkRequest: 8})
+		beside := w.SignFile(t.Context(), k, sign.Detached, file, file+".sig", vault.Cause{WorkRequest: 9})
+		if !errors.As(inline, new(debusine.Conflict)) || !errors.As(beside, new(debusine.Conflict)) {
+			t.Errorf("%v, %v", inline, beside)
+		}
+	}
+	w.tried(tries, 1)
+	events, v, err := w.events()
+	w.must(err)
+	if strings.Count(strings.Join(events, " "), "intend fail") != 6 || len(v.Unfinished) != 0 {
+		t.Errorf("%v", events)
+	}
+}
+
 func (w *world) tried(path string, want int) {
 	w.t.Helper()
 	raw, err := os.ReadFile(path)
