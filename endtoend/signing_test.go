@@ -133,7 +133,24 @@ func TestSigning(t *testing.T) {
 	r.isRevoked(t)
 	head = r.isKilled(t, head)
 	r.tellsNobody(t)
+	r.isToldToTemporal(t)
 	r.keepsItsAudit(t, head)
+}
+
+// isToldToTemporal: the signing worker answers Temporal itself, and the server
+// comes to know that nothing is left to tell.
+func (r *registry) isToldToTemporal(t *testing.T) {
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		var untold int
+		err := r.database(t).QueryRow(t.Context(), `SELECT count(*) FROM work_requests WHERE task_type = 'Signing' AND NOT temporal_closed`).Scan(&untold)
+		if err == nil && untold == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("Temporal may not know of %d ends (%v)", untold, err)
+			return
+		}
+	}
 }
 
 // signs makes the simplest signature, and gives the audit's head after it.

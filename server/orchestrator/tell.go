@@ -153,7 +153,14 @@ func (o *Orchestrator) completeAlone(ctx context.Context, u store.Untold) error 
 		}
 	}
 	handle := o.temporal.GetActivityHandle(client.GetActivityHandleOptions{ActivityID: u.TemporalID, RunID: u.RunID})
-	return known(handle.Terminate(ctx, client.TerminateActivityOptions{Reason: strings.TrimSpace(fmt.Sprintf("work request %d: %s %s", u.ID, u.Status, u.Result))}))
+	err := known(handle.Terminate(ctx, client.TerminateActivityOptions{Reason: strings.TrimSpace(fmt.Sprintf("work request %d: %s %s", u.ID, u.Status, u.Result))}))
+	if errors.As(err, new(*serviceerror.FailedPrecondition)) {
+		// One that ended otherwise (a signing worker answers Temporal itself) cannot be terminated.
+		if closed, _, _, failed := o.activityState(ctx, store.Start{TemporalID: u.TemporalID, RunID: u.RunID}); failed == nil && closed {
+			return nil
+		}
+	}
+	return err
 }
 
 func (o *Orchestrator) namespace() string { return o.space }
