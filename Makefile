@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps test-interop build up down demo test check bench histories ours
+.PHONY: help deps test-deps test-interop build up down demo demo-upload test check bench histories ours
 MAKEFLAGS += --no-print-directory
 
 # Version control's stamp fails in a checkout that another user owns.
@@ -60,6 +60,11 @@ down: ## stop it in order; its state stays in .state
 demo: deps build ## set everything up, build a real Debian package and show what came out
 	@scripts/up
 	@scripts/demo
+
+demo-upload: build ## as root, after make demo: have its package signed, and uploaded over sftp and ftp to servers on loopback
+	@scripts/deps openssh-server vsftpd gpg gpgv sq openssl
+	@scripts/up
+	@scripts/demo-upload
 
 check: $(CHECKERS) ## formatting, vet, staticcheck, workflowcheck, layers, replay, unit tests with -race; no stack
 	@echo "gofmt"; unformatted=$$(git ls-files '*.go' | xargs -r gofmt -l); \
