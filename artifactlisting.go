@@ -72,14 +72,14 @@ func sizeOf(v any) (size int64, said bool) {
 }
 
 // CheckRelation says whether an artifact of one category may have a relation of
-// the type to one of another. Most may; an upload extends packages alone, and
-// debugging files belong to a binary package. single says that the artifact may
+// the type to one of another. Most may; an upload extends packages, and, merged, the
+// uploads that it was merged of; debugging files belong to a binary package. single says that the artifact may
 // have only one such relation.
 func CheckRelation(kind, from, to string) (single bool, err error) {
 	switch {
 	case from == CategoryUpload && kind == "extends":
-		if to != CategorySourcePackage && to != CategoryBinaryPackage {
-			return false, Invalidf("an upload extends source and binary packages, not an artifact of category %s", to)
+		if to != CategorySourcePackage && to != CategoryBinaryPackage && to != CategoryUpload {
+			return false, Invalidf("an upload extends source and binary packages, or uploads, not an artifact of category %s", to)
 		}
 		return to == CategorySourcePackage, nil
 	case from == CategoryDebugSymbols && kind == "relates-to":

@@ -51,6 +51,7 @@ func TestRelationsThatCategoriesAllow(t *testing.T) {
 	}{
 		"an upload extends its source":          {CategoryUpload, "extends", CategorySourcePackage, true, true},
 		"an upload extends its binaries":        {CategoryUpload, "extends", CategoryBinaryPackage, true, false},
+		"a merged upload extends uploads":       {CategoryUpload, "extends", CategoryUpload, true, false},
 		"an upload extends no log":              {CategoryUpload, "extends", CategoryPackageBuildLog, false, false},
 		"an upload may relate to anything":      {CategoryUpload, "relates-to", CategoryPackageBuildLog, true, false},
 		"symbols relate to their package":       {CategoryDebugSymbols, "relates-to", CategoryBinaryPackage, true, true},
