@@ -135,6 +135,10 @@ func TestBuilds(t *testing.T) {
 			t.Parallel()
 			makesTheSameBytes(t, doer, e.whole, url, suite)
 		})
+		t.Run("a signed source of a template", func(t *testing.T) {
+			t.Parallel()
+			buildsSigned(t, doer, s.beside(t, e.bare, e.whole), e)
+		})
 		for _, b := range builds() {
 			t.Run(b.name, func(t *testing.T) {
 				t.Parallel()
