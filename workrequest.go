@@ -107,6 +107,10 @@ type WorkRequest struct {
 	NeedsInput        int64    // the work request that waits for a person: itself, or one of a workflow; 0: none
 	HasLog            bool     // of the newest attempt, while it runs
 	LogArtifact       *int64   // the build log that it left
+	Retry             *Retry   // of a step that is tried again after delays
+	RuntimeStatus     string   // of a workflow: what lies below it, in Debusine's words
+	StepsToRetry      int      // below a workflow, that wait for a next try; the first is due at NextRetry
+	NextRetry         *time.Time
 }
 
 // Priority is the effective one: higher goes first.
@@ -127,6 +131,8 @@ type OutputData struct {
 	Dropped []DroppedArchitecture `json:"dropped_architectures,omitempty"`
 	// Command is how the command of a task ended that runs one.
 	Command *CommandEnd `json:"command,omitempty"`
+	// Failure says what a build failed of. Beyond Debusine's.
+	Failure *BuildFailure `json:"failure,omitempty"`
 	// AssetID is the asset that generatekey made.
 	AssetID int64 `json:"asset_id,omitempty"`
 	// AuditHead is NUMBER:HASH of the signing worker's audit after the work: who

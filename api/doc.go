@@ -64,6 +64,22 @@ type WorkRequestCreate struct {
 	PriorityBase   int             `json:"priority_base,omitempty"`
 }
 
+// Retry is how a step stands that is tried again after delays.
+type Retry struct {
+	Stands string     `json:"stands"`           // trying, waiting or over
+	Number int        `json:"number"`           // of retries begun; of the next one while it waits
+	Of     int        `json:"of"`               // how many delays there are
+	Due    *time.Time `json:"due,omitempty"`    // of the next one, while it waits
+	Reason string     `json:"reason,omitempty"` // why there is a next one, or none
+	Delays []string   `json:"delays"`           // 30s, 5m, 2h, 1d, 1w
+	On     string     `json:"retry_on,omitempty"`
+}
+
+// RetryDelays are other delays between the tries of a step.
+type RetryDelays struct {
+	Delays []string `json:"delays"`
+}
+
 // WorkRequest is a work request as everybody sees it.
 type WorkRequest struct {
 	ID                 int64           `json:"id"`
@@ -107,6 +123,10 @@ type WorkRequest struct {
 	TemporalURL        string          `json:"temporal_url,omitempty"` // in the Web UI
 	HasLog             bool            `json:"has_log,omitempty"`
 	LogArtifact        *int64          `json:"log_artifact,omitempty"`
+	Retry              *Retry          `json:"retry,omitempty"`                   // of a step that is tried again after delays
+	RuntimeStatus      string          `json:"workflow_runtime_status,omitempty"` // of a workflow: needs-input, running, waiting, pending …
+	StepsToRetry       int             `json:"steps_to_retry,omitempty"`          // below a workflow, that wait for a next try
+	NextRetry          *time.Time      `json:"next_retry,omitempty"`              // when the first of them is due
 	Links              Links           `json:"links,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"debusine"
@@ -18,6 +19,9 @@ func outputPairs(w api.WorkRequest) [][2]string {
 	for _, e := range output.Errors {
 		pairs = append(pairs, [2]string{"Reason", oneLine(e.Message)})
 	}
+	if output.Failure != nil {
+		pairs = append(pairs, [2]string{"Failure", oneLine(output.Failure.String())}, [2]string{"Evidence", evidence(output)})
+	}
 	if output.Command != nil {
 		pairs = append(pairs, [2]string{"Failed in", output.Command.FailStage})
 	}
@@ -25,6 +29,16 @@ func outputPairs(w api.WorkRequest) [][2]string {
 		pairs = append(pairs, statisticsPairs(s)...)
 	}
 	return pairs
+}
+
+// evidence is the line that told what a build failed of, where no reason says it.
+func evidence(output debusine.OutputData) string {
+	for _, e := range output.Errors {
+		if strings.Contains(e.Message, output.Failure.Evidence) {
+			return ""
+		}
+	}
+	return oneLine(output.Failure.Evidence)
 }
 
 func statisticsPairs(s *debusine.RuntimeStatistics) [][2]string {

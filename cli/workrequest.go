@@ -16,7 +16,8 @@ import (
 func workRequestCommand() *cli.Command {
 	return &cli.Command{Name: "work-request", Usage: "work with work requests", Subcommands: []*cli.Command{
 		workRequestListCommand(), workRequestShowCommand(), workRequestCreateCommand(), workRequestWaitCommand(), workRequestLogCommand(),
-		workRequestAbortCommand(), workRequestRetryCommand(), workRequestManageCommand(), workRequestSignCommand(),
+		workRequestAbortCommand(), workRequestRetryCommand(), workRequestRetryNowCommand(), workRequestGiveUpCommand(),
+		workRequestRetryDelaysCommand(), workRequestManageCommand(), workRequestSignCommand(),
 	}}
 }
 
@@ -24,13 +25,43 @@ func workRequestCommand() *cli.Command {
 func standing(w api.WorkRequest) string {
 	switch {
 	case w.Status == string(debusine.Completed) && w.Result != "":
-		return w.Result
+		return w.Result + failureOf(w) + retrySoon(w, time.Now())
+	case w.RuntimeStatus == "waiting":
+		return "waiting: " + waitingReason(w)
 	case w.WaitingReason != "":
 		return w.Status + ": " + waitingReason(w)
 	case w.Status == string(debusine.Running) && w.WorkerName != "":
 		return w.Status + " on " + w.WorkerName
 	}
 	return w.Status
+}
+
+// failureOf is the class of a failure in brackets.
+func failureOf(w api.WorkRequest) string {
+	if output, err := outputOf(w); err == nil && output.Failure != nil && output.Failure.Class != "" {
+		return " (" + string(output.Failure.Class) + ")"
+	}
+	return ""
+}
+
+// retrySoon tells of a next try that is waited for.
+func retrySoon(w api.WorkRequest, now time.Time) string {
+	if w.Retry == nil || w.Retry.Due == nil {
+		return ""
+	}
+	when := "now"
+	if left := w.Retry.Due.Sub(now); left > 0 {
+		when = "in " + span(left)
+	}
+	return fmt.Sprintf(", retry %d of %d %s", w.Retry.Number, w.Retry.Of, when)
+}
+
+// retried tells of the tries where none is waited for.
+func retried(w api.WorkRequest) string {
+	if w.Retry == nil || w.Retry.Due != nil {
+		return ""
+	}
+	return oneLine((*debusine.Retry)(w.Retry).String())
 }
 
 // waitingReason is the server's sentence, with the tags where it has none.
@@ -109,7 +140,8 @@ func title(w api.WorkRequest) string {
 func (s *session) printWorkRequest(w api.WorkRequest) error {
 	return s.out.print(w, func() error {
 		head := [][2]string{{"Work request", number(w.ID)}, {"Task", w.TaskType + " " + w.TaskName},
-			{"Template", w.Template}, {"Status", w.Status}, {"Result", w.Result}, {"Waiting", waitingReason(w)}}
+			{"Template", w.Template}, {"Status", w.Status}, {"Runtime status", w.RuntimeStatus}, {"Result", w.Result}, {"Waiting", waitingReason(w)},
+			{"Retries", retried(w)}}
 		place := [][2]string{{"Worker", w.WorkerName}, {"Attempt", positive(w.Attempt)}, {"Workspace", w.Workspace},
 			{"Part of", optional(w.WorkflowRoot)}, {"Created", moment(&w.CreatedAt)}, {"By", w.CreatedBy},
 			{"Started", moment(w.StartedAt)}, {"Ended", moment(w.CompletedAt)}, {"Duration", took(w, time.Now())},

@@ -88,6 +88,22 @@ func (c *Client) Retry(ctx context.Context, id int64) (w api.WorkRequest, err er
 	return w, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(id, "retry/"), into: &w, once: true})
 }
 
+// RetryNow ends the waiting for the next try of a step, or of all that wait below a
+// workflow.
+func (c *Client) RetryNow(ctx context.Context, id int64) (w api.WorkRequest, err error) {
+	return w, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(id, "retry-now/"), into: &w, once: true})
+}
+
+// GiveUp has a step, or all that wait below a workflow, not tried again.
+func (c *Client) GiveUp(ctx context.Context, id int64) (w api.WorkRequest, err error) {
+	return w, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(id, "give-up/"), into: &w, once: true})
+}
+
+// SetRetryDelays gives a step, or all that wait below a workflow, other delays.
+func (c *Client) SetRetryDelays(ctx context.Context, id int64, delays []string) (w api.WorkRequest, err error) {
+	return w, c.do(ctx, call{method: http.MethodPost, path: workRequestPath(id, "retry-delays/"), body: api.RetryDelays{Delays: delays}, into: &w, once: true})
+}
+
 // Patch changes what may be changed: the priority.
 func (c *Client) Patch(ctx context.Context, id int64, p api.WorkRequestPatch) (w api.WorkRequest, err error) {
 	return w, c.do(ctx, call{method: http.MethodPatch, path: workRequestPath(id, ""), body: p, into: &w})

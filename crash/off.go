@@ -14,6 +14,7 @@ const (
 	Planned   = "planned"   // children are rows, the workflow does not know
 	Begun     = "begun"     // the worker may run it and has not
 	Recorded  = "recorded"  // the outcome is a row, Temporal does not know
+	Noted     = "noted"     // how a step is tried again is a row, its workflow does not know
 	Intended  = "intended"  // the audit says that a signature will be, it is not made
 	Signed    = "signed"    // it is made, the audit does not know
 )

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"debusine"
@@ -105,12 +106,48 @@ func (s *Server) complete(c *call) error {
 	if len(in.OutputData) > 0 && json.Unmarshal(in.OutputData, &output) != nil {
 		return debusine.Invalid{What: "output_data must be an object", Per: map[string]string{"output_data": "not an object"}}
 	}
-	if output == nil {
-		in.OutputData = json.RawMessage("{}")
+	if in.OutputData, err = checkFailure(output, result); err != nil {
+		return err
 	}
 	if err := s.engine.Complete(c.ctx(), w.ID, c.who.AttemptID, result, in.OutputData); err != nil {
 		return err
 	}
 	s.tails.wake(w.ID)
 	return c.NoContent(http.StatusOK) // as Debusine: 200 and no body
+}
+
+// checkFailure reads what a worker says that a build failed of: a class that is
+// not known becomes "unknown", so that a worker of a newer release is understood
+// in all else, and what succeeded has failed of nothing.
+func checkFailure(output map[string]json.RawMessage, result debusine.Result) (json.RawMessage, error) {
+	if output == nil {
+		return json.RawMessage("{}"), nil
+	}
+	if raw, said := output["failure"]; said {
+		var failure *debusine.BuildFailure
+		if err := json.Unmarshal(raw, &failure); err != nil {
+			return nil, debusine.Invalid{What: "output_data.failure must be an object with class, stage, mends_with_time and evidence", Per: map[string]string{"output_data": "malformed failure"}}
+		}
+		delete(output, "failure")
+		if failure != nil && result != debusine.Success && result != debusine.Skipped {
+			if !failure.Class.Known() {
+				failure.Class, failure.MendsWithTime = debusine.FailedUnknown, false
+			}
+			failure.Stage, failure.Evidence = shortened(failure.Stage, 100), shortened(failure.Evidence, 1000)
+			checked, err := json.Marshal(failure)
+			if err != nil {
+				return nil, err
+			}
+			output["failure"] = checked
+		}
+	}
+	return json.Marshal(output)
+}
+
+// shortened cuts a text to so many bytes, at a character.
+func shortened(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
 }

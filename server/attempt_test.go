@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -183,4 +184,46 @@ func TestADisabledWorkerLosesItsAttemptsToo(t *testing.T) {
 	}
 	w.want(423, b.Token, "GET", fmt.Sprintf("work-request/%d/", id), nil, nil)
 	w.want(423, worker, "GET", "worker/", nil, nil)
+}
+
+func TestTheClassOfAFailureIsCheckedAndShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	worker, _ := w.worker("builder")
+	tests := []struct {
+		name, result, failure string
+		status                int
+		want                  string // of output_data
+	}{
+		{"a known class", "failure", `{"class": "test-suite", "stage": "build", "mends_with_time": false, "evidence": "make: *** [check] Error 1"}`, 200,
+			`{"failure":{"class":"test-suite","evidence":"make: *** [check] Error 1","mends_with_time":false,"stage":"build"}}`},
+		{"a class of some other release", "failure", `{"class": "moon-phase", "mends_with_time": true}`, 200, `{"failure":{"class":"unknown","mends_with_time":false}}`},
+		{"a failure of what succeeded", "success", `{"class": "disk", "mends_with_time": true}`, 200, `{}`},
+		{"more than the fields", "failure", `{"class": "disk", "mends_with_time": true, "x": [1]}`, 200, `{"failure":{"class":"disk","mends_with_time":true}}`},
+		{"evidence without end", "error", `{"class": "disk", "mends_with_time": true, "evidence": "` + strings.Repeat("ü", 2000) + `"}`, 200,
+			`{"failure":{"class":"disk","evidence":"` + strings.Repeat("ü", 500) + `","mends_with_time":true}}`},
+		{"nothing", "failure", `null`, 200, `{}`},
+		{"a word", "failure", `"disk"`, 400, ""},
+		{"a class that is no word", "failure", `{"class": 7}`, 400, ""},
+		{"a time that is no truth", "failure", `{"class": "disk", "mends_with_time": "yes"}`, 400, ""},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			id, b := w.begun(worker, fmt.Sprint("delivery ", i))
+			own := fmt.Sprintf("work-request/%d/", id)
+			w.want(test.status, b.Token, "PUT", own+"completed/", `{"result": "`+test.result+`", "output_data": {"failure": `+test.failure+`}}`, nil)
+			var shown api.WorkRequest
+			w.want(200, w.viewer, "GET", own, nil, &shown)
+			var got map[string]any
+			if test.status == 200 && json.Unmarshal(shown.OutputData, &got) != nil {
+				t.Fatalf("%s", shown.OutputData)
+			}
+			if said, _ := json.Marshal(got); test.status == 200 && string(said) != test.want {
+				t.Errorf("got  %s\nwant %s", said, test.want)
+			}
+			if test.status == 400 && shown.Status != "running" {
+				t.Errorf("it is %s after a refusal", shown.Status)
+			}
+		})
+	}
 }

@@ -57,6 +57,16 @@ func (e still) Abort(ctx context.Context, id, user int64) error {
 	_, err := e.db.Abort(ctx, id, user)
 	return err
 }
+func (e still) RetryNow(ctx context.Context, id, _ int64) (int, error) {
+	all, err := e.db.Retrying(ctx, id)
+	return len(all), err
+}
+func (e still) GiveUpRetries(ctx context.Context, id, user int64) (int, error) {
+	return e.RetryNow(ctx, id, user)
+}
+func (e still) SetRetryDelays(ctx context.Context, id, user int64, _ []string) (int, error) {
+	return e.RetryNow(ctx, id, user)
+}
 func (e still) Retry(ctx context.Context, id, user int64) (int64, error) {
 	return e.db.Retry(ctx, id, user)
 }

@@ -34,6 +34,9 @@ type engine interface {
 	StartWorkflow(ctx context.Context, n store.New) (id int64, err error)
 	Abort(ctx context.Context, id, user int64) error
 	Retry(ctx context.Context, id, user int64) (int64, error)
+	RetryNow(ctx context.Context, id, user int64) (int, error)
+	GiveUpRetries(ctx context.Context, id, user int64) (int, error)
+	SetRetryDelays(ctx context.Context, id, user int64, delays []string) (int, error)
 	Begin(ctx context.Context, worker debusine.Worker, id int64, sealed []byte) (store.Beginning, error)
 	BeginSigning(ctx context.Context, worker debusine.Worker, d store.Delivery) (store.Beginning, error)
 	ProvideSignature(ctx context.Context, id, user, unsigned, signed int64, output debusine.OutputData) error

@@ -261,7 +261,8 @@ func (s *Server) showOne(c *call, w debusine.WorkRequest) (api.WorkRequest, erro
 		Step: w.Step, Template: w.Template, Artifacts: notNil(w.Artifacts), Scope: w.Scope, Workspace: w.Workspace,
 		Supersedes: w.Supersedes, SupersededBy: w.SupersededBy, TagsProvided: notNil(w.TagsProvided), TagsRequired: notNil(w.TagsRequired),
 		Queue: w.Queue, MissingTags: w.MissingTags, WaitingReason: waitingReason(w),
-		TemporalID: w.TemporalID, TemporalURL: s.temporalURL(w), HasLog: w.HasLog, LogArtifact: w.LogArtifact, Links: webSelf("work-request/%d/", w.ID),
+		TemporalID: w.TemporalID, TemporalURL: s.temporalURL(w), HasLog: w.HasLog, LogArtifact: w.LogArtifact,
+		Retry: (*api.Retry)(w.Retry), RuntimeStatus: w.RuntimeStatus, StepsToRetry: w.StepsToRetry, NextRetry: w.NextRetry, Links: webSelf("work-request/%d/", w.ID),
 	}
 	if w.StartedAt != nil && w.CompletedAt != nil {
 		seconds := w.CompletedAt.Sub(*w.StartedAt).Seconds()
@@ -277,7 +278,7 @@ func waitingReason(w debusine.WorkRequest) string {
 		return fmt.Sprintf("needs input: debusine work-request sign %d", w.NeedsInput)
 	}
 	if w.Status != debusine.Pending || w.TaskType != debusine.WorkerTask && w.TaskType != debusine.SigningTask {
-		return ""
+		return retryReason(w)
 	}
 	switch {
 	case w.SigningWaits != "":

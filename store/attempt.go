@@ -73,16 +73,26 @@ type held struct {
 	workspace     string
 	reactions     task.Reactions
 	about         task.Description
+	class         debusine.FailureClass
+	mends         bool
 }
+
+func (h held) outcome() task.Outcome {
+	return task.Outcome{ID: h.id, Status: h.status, Result: h.result, Class: h.class, Mends: h.mends}
+}
+
+// failureColumns are what work_requests r says of a failure. The worker's word
+// for the class was checked when it came.
+const failureColumns = `coalesce(r.output_data->'failure'->>'class', ''), coalesce(r.output_data->'failure'->'mends_with_time' = 'true', false)`
 
 // hold locks the row against others that hold it, but not against rows that
 // refer to it (NO KEY): a child that ends writes items that name its root, while
 // whoever plans or aborts holds the root and waits for the child.
 func hold(ctx context.Context, tx pgx.Tx, id int64) (h held, err error) {
 	err = tx.QueryRow(ctx, `
-		SELECT r.id, r.status, r.result, r.queue, r.losses, r.lost_workers, r.task_name, r.configured_task_data, r.dynamic_task_data, w.name, r.event_reactions
+		SELECT r.id, r.status, r.result, r.queue, r.losses, r.lost_workers, r.task_name, r.configured_task_data, r.dynamic_task_data, w.name, r.event_reactions, `+failureColumns+`
 		  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id WHERE r.id = $1 FOR NO KEY UPDATE OF r`, id).
-		Scan(&h.id, &h.status, &h.result, &h.queue, &h.losses, &h.lostWorkers, &h.taskName, &h.data, &h.dynamic, &h.workspace, &h.reactions)
+		Scan(&h.id, &h.status, &h.result, &h.queue, &h.losses, &h.lostWorkers, &h.taskName, &h.data, &h.dynamic, &h.workspace, &h.reactions, &h.class, &h.mends)
 	if err == nil && len(h.dynamic) > 0 {
 		err = json.Unmarshal(h.dynamic, &h.about)
 	}
@@ -240,6 +250,7 @@ type Completion struct {
 	Status                             debusine.Status // of the work request
 	Result                             debusine.Result
 	Worker, Task, Source, Architecture string
+	Class                              debusine.FailureClass // of a failed build
 }
 
 // Complete records how an attempt ended: result, output, artifacts, event
@@ -262,7 +273,7 @@ func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Resul
 			}
 			return debusine.Conflictf("attempt %d is void: the work request was given to another worker", attempt)
 		}
-		c.First = true
+		c.First, c.Class = true, classOf(output)
 		err = tx.QueryRow(ctx, `
 			UPDATE attempts a SET ended_at = now(), ending = 'completed' FROM workers w WHERE a.id = $1 AND w.id = a.worker_id RETURNING a.number, w.name`,
 			attempt).Scan(&c.Number, &c.Worker)
@@ -272,6 +283,19 @@ func (db *DB) Complete(ctx context.Context, attempt int64, result debusine.Resul
 		return end(ctx, tx, h, result, output)
 	})
 	return c, err
+}
+
+// classOf is the class of a failure in output data.
+func classOf(output json.RawMessage) debusine.FailureClass {
+	var data struct {
+		Failure struct {
+			Class debusine.FailureClass `json:"class"`
+		} `json:"failure"`
+	}
+	if json.Unmarshal(output, &data) != nil {
+		return ""
+	}
+	return data.Failure.Class
 }
 
 func holdAttempt(ctx context.Context, tx pgx.Tx, attempt int64) (h held, ending *string, err error) {
@@ -320,7 +344,7 @@ func (db *DB) Conclude(ctx context.Context, c task.Conclusion) (o task.Outcome, 
 		if err != nil {
 			return err
 		}
-		o = task.Outcome{ID: h.id, Status: h.status, Result: h.result}
+		o = h.outcome()
 		var current bool
 		if err := tx.QueryRow(ctx, `SELECT $2 IN ('', coalesce(execution_id, temporal_id)) FROM work_requests WHERE id = $1`, h.id, c.Execution).Scan(&current); err != nil {
 			return err

@@ -198,7 +198,7 @@ func (db *DB) GiveBack(ctx context.Context, d Delivery, ending Ending) (a Answer
 		if err != nil {
 			return err
 		}
-		a = Answer{Outcome: task.Outcome{ID: h.id, Status: h.status, Result: h.result}}
+		a = Answer{Outcome: h.outcome()}
 		var open bool
 		err = tx.QueryRow(ctx, `SELECT id, ended_at IS NULL FROM attempts WHERE work_request_id = $1 AND worker_id = $2 AND task_token = $3`,
 			h.id, d.Worker, d.TaskToken).Scan(&a.Attempt, &open)

@@ -69,6 +69,8 @@ type Untold struct {
 	TaskType   debusine.TaskType
 	Status     debusine.Status
 	Result     debusine.Result
+	Class      debusine.FailureClass // of a failed build
+	Mends      bool
 	TemporalID string // of its own execution; empty for a child
 	RunID      string
 	Started    bool   // in Temporal
@@ -96,7 +98,7 @@ func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold
 			UNION SELECT work_request_id FROM attempts WHERE ended_at IS NOT NULL AND NOT told)
 		SELECT r.id, r.task_type, r.status, r.result, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), r.temporal_started,
 		       `+runsIn+`, a.task_token, coalesce(a.id, 0), coalesce(a.ending, ''),
-		       coalesce(parent.status NOT IN ('completed', 'aborted'), false)
+		       coalesce(parent.status NOT IN ('completed', 'aborted'), false), `+failureColumns+`
 		  FROM doubtful JOIN work_requests r USING (id) LEFT JOIN work_requests root ON root.id = r.root_id LEFT JOIN work_requests parent ON parent.id = r.parent_id
 		  LEFT JOIN LATERAL (SELECT * FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
 		 WHERE ($1 = 0 OR r.id = $1)
@@ -108,7 +110,7 @@ func (db *DB) Untold(ctx context.Context, id int64, age time.Duration) ([]Untold
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (u Untold, err error) {
-		return u, row.Scan(&u.ID, &u.TaskType, &u.Status, &u.Result, &u.TemporalID, &u.RunID, &u.Started, &u.RootID, &u.RootRunID, &u.TaskToken, &u.Attempt, &u.Ending, &u.RootLives)
+		return u, row.Scan(&u.ID, &u.TaskType, &u.Status, &u.Result, &u.TemporalID, &u.RunID, &u.Started, &u.RootID, &u.RootRunID, &u.TaskToken, &u.Attempt, &u.Ending, &u.RootLives, &u.Class, &u.Mends)
 	})
 }
 

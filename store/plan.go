@@ -165,9 +165,9 @@ func existing(ctx context.Context, tx pgx.Tx, p parent, step task.Step) (c task.
 	)
 	err = tx.QueryRow(ctx, `
 		SELECT id, task_type, task_name, queue, status, result, coalesce(workflow_data->>'display_name', ''), run, coalesce(execution_id, ''),
-		       CASE WHEN task_type = 'Workflow' THEN coalesce(configured_task_data, task_data) END FROM work_requests
+		       CASE WHEN task_type = 'Workflow' THEN coalesce(configured_task_data, task_data) END, `+failureColumns+` FROM work_requests r
 		 WHERE parent_id = $1 AND step = $2 AND NOT superseded FOR NO KEY UPDATE`, p.id, step.Name).
-		Scan(&c.ID, &c.Kind, &c.Task, &queue, &o.Status, &o.Result, &c.Summary, &run, &c.Execution, &c.Data)
+		Scan(&c.ID, &c.Kind, &c.Task, &queue, &o.Status, &o.Result, &c.Summary, &run, &c.Execution, &c.Data, &o.Class, &o.Mends)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return task.Child{}, false, nil
 	}

@@ -28,11 +28,11 @@ const workRequestSQL = `
 	       (SELECT max(f.id) FROM artifacts f JOIN attempts fa ON fa.id = f.created_by_attempt
 	         WHERE f.created_by_work_request = r.id AND f.complete AND fa.ending = 'completed' AND f.category = 'debian:package-build-log'),
 	       coalesce(CASE r.task_type WHEN 'Wait' THEN r.id WHEN 'Workflow' THEN (
-	         SELECT min(x.id) FROM work_requests x WHERE (x.root_id = r.id OR x.parent_id = r.id) AND x.task_type = 'Wait' AND x.status = 'running') END, 0)
+	         SELECT min(x.id) FROM work_requests x WHERE (x.root_id = r.id OR x.parent_id = r.id) AND x.task_type = 'Wait' AND x.status = 'running') END, 0),` + retryColumns + `
 	  FROM work_requests r JOIN workspaces w ON w.id = r.workspace_id JOIN scopes s ON s.id = w.scope_id JOIN users u ON u.id = r.created_by
 	  LEFT JOIN work_requests root ON root.id = r.root_id LEFT JOIN workflow_templates t ON t.id = r.workflow_template_id
 	  LEFT JOIN LATERAL (SELECT number, worker_id FROM attempts WHERE work_request_id = r.id ORDER BY number DESC LIMIT 1) a ON true
-	  LEFT JOIN workers k ON k.id = a.worker_id `
+	  LEFT JOIN workers k ON k.id = a.worker_id ` + retryTables
 
 func scanWorkRequest(row pgx.Row) (w debusine.WorkRequest, on debusine.Resource, err error) {
 	err = row.Scan(&w.ID, &w.Scope, &w.Workspace, &w.WorkspaceID, &w.CreatedAt, &w.PendingAt, &w.StartedAt, &w.CompletedAt, &w.CreatedBy, &w.CreatedByID,
@@ -42,7 +42,8 @@ func scanWorkRequest(row pgx.Row) (w debusine.WorkRequest, on debusine.Resource,
 		&w.EventReactions, &w.Supersedes, &w.SupersededBy,
 		&w.TagsProvided, &w.TagsRequired, &w.Queue, &w.Losses, &w.Run,
 		&w.TemporalID, &w.TemporalRunID,
-		&w.Artifacts, &w.Subject, &w.ConfigContext, &on.Scope, &on.Public, &w.HasLog, &w.LogArtifact, &w.NeedsInput)
+		&w.Artifacts, &w.Subject, &w.ConfigContext, &on.Scope, &on.Public, &w.HasLog, &w.LogArtifact, &w.NeedsInput,
+		&w.Retry, &w.RuntimeStatus, &w.StepsToRetry, &w.NextRetry)
 	on.What, on.WorkRequest, on.Workspace, on.CreatedBy = fmt.Sprintf("work request %d", w.ID), w.ID, w.WorkspaceID, w.CreatedByID
 	return w, on, err
 }

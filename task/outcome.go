@@ -14,6 +14,9 @@ type Outcome struct {
 	ID     int64           `json:"work_request"`
 	Status debusine.Status `json:"status"` // completed or aborted
 	Result debusine.Result `json:"result,omitempty"`
+	// Class is what a build failed of, and Mends whether time may mend it.
+	Class debusine.FailureClass `json:"failure_class,omitempty"`
+	Mends bool                  `json:"mends_with_time,omitempty"`
 }
 
 // Succeeded says that the work was done or rightly skipped.

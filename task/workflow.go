@@ -55,6 +55,7 @@ type SbuildWorkflowData struct {
 	// list, when it has any, and none of the other list are built on.
 	ArchitecturesAllowlist []string `json:"architectures_allowlist,omitempty"`
 	ArchitecturesDenylist  []string `json:"architectures_denylist,omitempty"`
+	Retries                         // retry_on is ours
 }
 
 // Needs the source package, or an upload that extends it.
@@ -123,6 +124,9 @@ func (d *SbuildWorkflowData) check() error {
 	}
 	if extra, err := json.Marshal(d.Input.ExtraBinaryArtifacts); err != nil || len(extra)*len(d.Architectures) > longestData || len(d.Input.ExtraBinaryArtifacts) > mostExtra {
 		return debusine.Invalidf("input.extra_binary_artifacts is too long a list")
+	}
+	if err := d.Retries.check(); err != nil {
+		return err
 	}
 	allOn := orDefault(d.ArchAllBuildArchitecture)
 	for field, list := range map[string][]string{"architectures_allowlist": d.ArchitecturesAllowlist, "architectures_denylist": d.ArchitecturesDenylist} {
@@ -299,9 +303,11 @@ func (t EnvironmentTarget) Bootstrap(codename, arch string) (json.RawMessage, er
 // many of build machines.
 type NoopWorkflowData struct {
 	common
-	Children          int    `json:"children,omitempty"`
-	ServerChildren    int    `json:"server_children,omitempty"`
-	Workflows         int    `json:"workflows,omitempty"`
+	Children       int  `json:"children,omitempty"`
+	ServerChildren int  `json:"server_children,omitempty"`
+	Workflows      int  `json:"workflows,omitempty"`
+	Failing        bool `json:"failing,omitempty"` // what build machines do for it fails
+	Retries
 	BuildArchitecture string `json:"build_architecture,omitempty"`
 }
 
@@ -310,6 +316,9 @@ func (d *NoopWorkflowData) check() error {
 		if n < 0 || n > 1000 {
 			return debusine.Invalidf("%s must lie between 0 and 1000", field)
 		}
+	}
+	if err := d.Retries.check(); err != nil {
+		return err
 	}
 	return checkOptionalArch(d.BuildArchitecture, "")
 }

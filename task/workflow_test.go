@@ -75,7 +75,8 @@ func TestSbuildWorkflowsThatMakeNoSenseAreRefused(t *testing.T) {
 		"a prefix with a slash":             {`{"input"`, `{"prefix": "a/b", "input"`, "prefix"},
 		"a prefix with a NUL byte":          {`{"input"`, `{"prefix": "a\u0000", "input"`, "prefix"},
 		"a huge prefix":                     {`{"input"`, `{"prefix": "` + long + `", "input"`, "prefix"},
-		"a parameter not accepted yet":      {`{"input"`, `{"retry_delays": ["10m"], "input"`, `"retry_delays" is unknown`},
+		"retries on something else":         {`{"input"`, `{"retry_on": "tuesdays", "input"`, "retry_on must be"},
+		"a delay of words":                  {`{"input"`, `{"retry_delays": ["soon"], "input"`, "a delay must be"},
 		"extra packages without end":        {`421`, `421, "extra_binary_artifacts": [` + strings.Repeat("1,", 2000) + `1]`, "too long"},
 		"extra packages with long names":    {`421`, `421, "extra_binary_artifacts": ["` + strings.Repeat("x", 600_000) + `"]`, "too long"},
 	} {

@@ -125,7 +125,7 @@ func (j *jobs) complete(ctx context.Context, log *slog.Logger, home Attempt, out
 		return failure(task.WorkerError, err)
 	}
 	crash.Point(crash.Recorded)
-	log.Info("ends", "result", outcome.Result)
+	log.Info("ends", "result", outcome.Result, "failure", outcome.OutputData.Failure.String())
 	return nil
 }
 

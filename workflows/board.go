@@ -20,6 +20,7 @@ type board struct {
 	left     []debusine.DroppedArchitecture
 	end      string // how it ended
 	waits    *waits
+	next     string // what it waits for
 }
 
 // aborted is the end of a workflow that a person aborted, and of its children.
@@ -67,15 +68,27 @@ func (b *board) String() string {
 			text.WriteString(fmt.Sprintf("- and %d more: `debusine work-request list --parent %d`\n", len(b.children)-i, b.root))
 			break
 		}
-		text.WriteString(fmt.Sprintf("- %s: **%s** (work request %d)\n", task.Plain(c.Summary), b.standing(c, b.outcomes[i]), c.ID))
+		text.WriteString(fmt.Sprintf("- %s: **%s**%s\n", task.Plain(c.Summary), b.standing(c, b.outcomes[i]), numbered(c)))
 	}
 	for _, d := range b.left {
 		text.WriteString(fmt.Sprintf("- left out %s: %s\n", task.Plain(d.Architecture), task.Plain(d.Reason)))
+	}
+	if b.next != "" && b.end == "" {
+		text.WriteString(fmt.Sprintf("\n**%s**\n", task.Plain(b.next)))
 	}
 	if b.end != "" {
 		text.WriteString(fmt.Sprintf("\nResult: **%s**\n", task.Plain(b.end)))
 	}
 	return text.String()
+}
+
+// numbered names a child's work request. One that is tried again has several, which
+// its own workflow knows.
+func numbered(c task.Child) string {
+	if c.ID == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (work request %d)", c.ID)
 }
 
 // count sums up the children: "2 of 3 ended, 1 of them without success".
@@ -106,8 +119,12 @@ func (b *board) standing(c task.Child, o task.Outcome) string {
 		return "needs input"
 	case o.Status == "" && c.Kind == debusine.WorkflowTask:
 		return "under way"
+	case o.Status == "" && c.Task == task.RetryWorkflow:
+		return "under way, with retries"
 	case o.Status == "":
 		return "asked for on queue " + task.Plain(c.Queue)
+	case o.Status == debusine.Completed && o.Class.Known():
+		return string(o.Result) + " (" + string(o.Class) + ")"
 	case o.Status == debusine.Completed:
 		return string(o.Result)
 	}

@@ -29,6 +29,15 @@ func TestTheBoardTellsHowAWorkflowStands(t *testing.T) {
 	}
 }
 
+func TestTheBoardSaysWhatABuildFailedOf(t *testing.T) {
+	b := &board{children: []task.Child{{ID: 13, Summary: "Build x on amd64"}, {ID: 14, Summary: "Build x on i386"}},
+		outcomes: []task.Outcome{{Status: debusine.Completed, Result: debusine.Failure, Class: debusine.FailedTestSuite},
+			{Status: debusine.Completed, Result: debusine.Failure, Class: "[x](http://evil.example)"}}}
+	if text := b.String(); !strings.Contains(text, "amd64: **failure (test-suite)**") || !strings.Contains(text, "i386: **failure** ") {
+		t.Error(text)
+	}
+}
+
 func TestTheBoardOfAnAbortedWorkflowAsksForNothing(t *testing.T) {
 	b := &board{about: "Doing nothing", end: aborted, children: []task.Child{{ID: 13, Summary: "Noop 1 of 1", Queue: "build/amd64"}}, outcomes: make([]task.Outcome, 1)}
 	if text := b.String(); strings.Contains(text, "asked for") || !strings.Contains(text, "- Noop 1 of 1: **aborted**") {

@@ -28,6 +28,7 @@ func Register(r worker.WorkflowRegistry) {
 		task.NoopWorkflow:               Noop,
 		task.MakeSignedSourceWorkflow:   MakeSignedSource,
 		task.ScheduledStart:             ScheduledStart,
+		task.RetryWorkflow:              RetryWithDelays,
 	} {
 		r.RegisterWorkflowWithOptions(fn, workflow.RegisterOptions{Name: name})
 	}

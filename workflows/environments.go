@@ -80,7 +80,7 @@ func Noop(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error) 
 		if err != nil || len(steps) == 0 {
 			return debusine.Success, debusine.OutputData{}, err
 		}
-		outcomes, err := runSteps(ctx, start, b, steps...)
+		outcomes, err := runRetried(ctx, start, b, data.Retries, steps...)
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
 }
@@ -92,7 +92,7 @@ func noopSteps(data task.NoopWorkflowData) (steps []task.Step, err error) {
 		data     any
 		what, as string
 	}{
-		{data.Children, task.Step{TaskName: "noop"}, task.NoopData{BuildArchitecture: data.BuildArchitecture}, "Noop", "noop-%d"},
+		{data.Children, task.Step{TaskName: "noop"}, task.NoopData{BuildArchitecture: data.BuildArchitecture, Result: failing(data.Failing)}, "Noop", "noop-%d"},
 		{data.ServerChildren, task.Step{TaskName: "servernoop"}, task.ServerNoopData{}, "Noop of the server", "servernoop-%d"},
 		{data.Workflows, task.Step{TaskName: task.NoopWorkflow, Kind: debusine.WorkflowTask},
 			task.NoopWorkflowData{Children: data.Children, BuildArchitecture: data.BuildArchitecture}, "Noops within", "workflow-%d"},
@@ -108,6 +108,15 @@ func noopSteps(data task.NoopWorkflowData) (steps []task.Step, err error) {
 		}
 	}
 	return steps, nil
+}
+
+// failing is the result of a noop that fails.
+func failing(yes bool) *bool {
+	if !yes {
+		return nil
+	}
+	no := false
+	return &no
 }
 
 // read takes the data of the start, which the server checked before.

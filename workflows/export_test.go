@@ -14,3 +14,11 @@ func Story(ctx workflow.Context, start task.WorkflowStart, steps ...task.Step) (
 		return summarize(outcomes), debusine.OutputData{}, err
 	})
 }
+
+// Retried runs some steps that are tried again after delays.
+func Retried(ctx workflow.Context, start task.WorkflowStart, r task.Retries, steps ...task.Step) (task.Outcome, error) {
+	return runStory(ctx, start, "Trying", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
+		outcomes, err := runRetried(ctx, start, b, r, steps...)
+		return summarize(outcomes), debusine.OutputData{}, err
+	})
+}

@@ -61,7 +61,7 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	if err != nil {
 		return "", err
 	}
-	outcomes, err := runSteps(ctx, s.start, s.board, steps...)
+	outcomes, err := runRetried(ctx, s.start, s.board, s.data.Retries, steps...)
 	return summarize(outcomes), err
 }
 

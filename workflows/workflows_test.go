@@ -26,6 +26,8 @@ type house struct {
 	source     task.Source
 	sourceErr  error
 	results    map[string]debusine.Result // by step; success where it says nothing
+	tries      map[string][]task.Outcome  // by step: how it ends, one after the other; before results
+	notes      []task.RetryNote
 	planned    []task.Step
 	asked      map[int64]string // activity id by work request
 	queues     map[string]string
@@ -41,6 +43,12 @@ func newHouse(t *testing.T) *house {
 	task.Conclude.DoneBy(h, func(_ context.Context, c task.Conclusion) (task.Outcome, error) {
 		h.conclusion = &c
 		return task.Outcome{ID: c.ID, Status: debusine.Completed, Result: c.Result}, nil
+	})
+	task.NoteRetry.DoneBy(h, func(_ context.Context, n task.RetryNote) (struct{}, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.notes = append(h.notes, n)
+		return struct{}{}, nil
 	})
 	for _, name := range slices.Concat(task.WorkerTasks(), task.ServerTasks(), task.SigningTasks()) {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(h, h.work)
@@ -71,6 +79,11 @@ func (h *house) work(ctx context.Context, in task.WorkRequest) (task.Outcome, er
 	defer h.mu.Unlock()
 	step := h.planned[in.ID-100]
 	h.asked[in.ID], h.queues[step.Name] = info.ActivityID, info.TaskQueue
+	if tries := h.tries[step.Name]; len(tries) > 0 {
+		h.tries[step.Name] = tries[1:]
+		tries[0].ID = in.ID
+		return tries[0], nil
+	}
 	result := h.results[step.Name]
 	if result == "" {
 		result = debusine.Success

@@ -23,6 +23,7 @@ type Records interface {
 	SourceFacts(ctx context.Context, q task.SourceQuestion) (task.Source, error)
 	FactsForSigning(ctx context.Context, q task.SourceQuestion) (task.SigningFacts, error)
 	Outputs(ctx context.Context, q task.OutputQuestion) ([]task.Output, error)
+	NoteRetry(ctx context.Context, n task.RetryNote) error
 	Conclude(ctx context.Context, c task.Conclusion) (task.Outcome, bool, error)
 	OneAtATime(ctx context.Context, id int64, do func(context.Context) error) error
 	BeginServerTask(ctx context.Context, id int64) (store.ServerJob, error)
@@ -51,6 +52,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	task.Outputs.DoneBy(r, telling(a.Records.Outputs))
 	task.Conclude.DoneBy(r, a.conclude)
 	task.FireSchedule.DoneBy(r, a.fireSchedule)
+	task.NoteRetry.DoneBy(r, a.noteRetry)
 	for name, do := range a.Doers {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(r, a.doing(do))
 	}
@@ -80,6 +82,16 @@ func telling[In, Out any](ask func(context.Context, In) (Out, error)) func(conte
 		out, err := ask(ctx, in)
 		return out, lasting(err)
 	}
+}
+
+func (a *Activities) noteRetry(ctx context.Context, n task.RetryNote) (struct{}, error) {
+	n.Execution = activity.GetInfo(ctx).WorkflowExecution.ID
+	err := a.Records.NoteRetry(ctx, n)
+	if err == nil {
+		crash.Point(crash.Noted)
+		a.Log.Info("retries", "parent", n.Parent, "step", n.Step, "stands", n.Stands, "number", n.Number, "of", len(n.Delays), "due", n.Due, "reason", n.Reason, "work_request", n.Failed)
+	}
+	return struct{}{}, lasting(err)
 }
 
 func (a *Activities) conclude(ctx context.Context, c task.Conclusion) (task.Outcome, error) {

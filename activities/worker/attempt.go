@@ -41,6 +41,7 @@ type attempt struct {
 	// Set in teardown, by who knows.
 	stage     string // in which the command failed
 	leastDisk int64  // bytes that the work is known to have taken
+	failure   *debusine.BuildFailure
 }
 
 // keepingTime is how long a log that the server may still want is offered
@@ -101,9 +102,12 @@ func (a *attempt) do(ctx context.Context, w work) (Outcome, error) {
 	a.account(&stats, result)
 	stats.DurationTeardown, stats.Duration = whole(end.Sub(over)), whole(end.Sub(start))
 	a.machineSize(&stats)
-	outcome := Outcome{Result: verdict, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result)}}
+	outcome := Outcome{Result: verdict, OutputData: debusine.OutputData{RuntimeStatistics: &stats, Errors: a.errors, Command: a.commandEnd(result), Failure: a.failure}}
+	if verdict != debusine.Success && a.failure == nil {
+		outcome.OutputData.Failure = classifyPlain(a.errors, result)
+	}
 	if ctx.Err() != nil {
-		outcome.Result, outcome.OutputData.Errors = "", nil
+		outcome.Result, outcome.OutputData.Errors, outcome.OutputData.Failure = "", nil, nil
 		return outcome, context.Cause(ctx)
 	}
 	a.log.Info("phases of a job", "work_request", a.job.WorkRequest, "task", a.job.Task, "result", verdict,
@@ -178,7 +182,8 @@ func (a *attempt) broken(ctx context.Context, w work, doing string, err error) (
 	a.uploadDebug(ctx, w)
 	if away := (mirrorAway{}); errors.As(err, &away) {
 		return Outcome{Result: debusine.TemporaryFailure, OutputData: debusine.OutputData{
-			Errors: []debusine.TaskError{{Message: away.Error(), Code: "mirror-failed"}}}}, nil
+			Errors:  []debusine.TaskError{{Message: away.Error(), Code: "mirror-failed"}},
+			Failure: &debusine.BuildFailure{Class: debusine.FailedNetwork, MendsWithTime: true, Evidence: clip([]byte(away.Error()))}}}, nil
 	}
 	if isUnusable(err) {
 		return hopeless("execute-failed", err), nil

@@ -49,6 +49,10 @@ func freeSpace(dir string) int64 {
 // hundredth, of 64 MiB at most.
 func (s space) ranOut() bool { return s.before > 0 && s.least < min(s.before/100, 64<<20) }
 
+// scarce tells whether so little was left at some moment that a second later
+// there may have been nothing: less than a tenth, of 1 GiB at most.
+func (s space) scarce() bool { return s.before > 0 && s.least < min(s.before/10, 1<<30) }
+
 // judgeSpace is for a build that failed while the disk was full. One that took
 // most of it has itself to blame and would fill any disk of that size; one that
 // did not was unlucky with its neighbours, which time can mend.

@@ -24,6 +24,7 @@ func (v *verdict) judge(stage string, w words) {
 		v.code = "unpack-failed"
 		v.reason = because("debian/changelog of the source package cannot be read", w.sbuild)
 	case "check-architecture", "arch-check":
+		v.code = "wrong-architecture"
 		v.reason = because("the source package is not for this architecture", w.sbuild)
 	case "check-space":
 		v.result, v.code = debusine.TemporaryFailure, "disk-full"

@@ -157,6 +157,7 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 	}
 	s.noteInstalled(a)
 	a.stage, a.leastDisk = verdict.summary.stage(), verdict.summary.number("Build-Space")*1024
+	a.failure = classify(verdict, ran, a.space)
 	log := inBackground(func() (int64, error) { return s.uploadLog(ctx, a, verdict.dose) })
 	if verdict.result != debusine.Success {
 		if verdict.reason != "" {
@@ -174,10 +175,12 @@ func (s *sbuild) teardown(ctx context.Context, a *attempt, ran executor.Result) 
 		return "", failed
 	case errors.As(err, new(notInjected)):
 		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "extra-packages-not-used"})
+		a.failure = &debusine.BuildFailure{Class: debusine.FailedDependencies, Evidence: clip([]byte(err.Error()))}
 		return debusine.Failure, nil
 	case isUnusable(err):
 		// sbuild says it is well, but what is there is not what a build leaves.
 		a.errors = append(a.errors, debusine.TaskError{Message: err.Error(), Code: "bad-output"})
+		a.failure = &debusine.BuildFailure{Class: debusine.FailedSource, Evidence: clip([]byte(err.Error()))}
 		return debusine.Failure, nil
 	case err != nil:
 		return "", err

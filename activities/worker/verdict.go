@@ -23,6 +23,7 @@ type verdict struct {
 	reason  string         // a sentence without its end; empty for a success
 	code    string         // of the reason
 	dose    map[string]any // dose3's report on build dependencies; nil without one
+	words   words          // of the log of a failure
 }
 
 // summarySize is how much of a log's end is looked at: sbuild's summary, and
@@ -45,7 +46,7 @@ func readVerdict(path string, ran executor.Result) (verdict, error) {
 	}
 	stage := v.summary.stage()
 	w := readWords(path, stage)
-	v.dose = w.dose
+	v.dose, v.words = w.dose, w
 	v.judge(stage, w)
 	return v, nil
 }

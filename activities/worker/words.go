@@ -25,6 +25,7 @@ type words struct {
 	mirror  string         // what apt could not fetch, and why
 	unmet   []string       // apt's list of dependencies that it cannot satisfy
 	dose    map[string]any // dose3's report
+	end     ending         // of the build
 }
 
 // wordsSize bounds a sentence of a tool, in bytes.
@@ -100,6 +101,7 @@ func empty(text []byte) bool {
 }
 
 func (l *listener) hearBuild(line []byte) {
+	l.said.end.hear(line) // of whatever section: titles may be its own
 	switch {
 	case bytes.HasPrefix(line, []byte("dpkg-source: error: ")):
 		l.said.source = clip(line)

@@ -307,8 +307,12 @@ func (o *Orchestrator) Complete(ctx context.Context, id, attempt int64, result d
 		return err
 	}
 	if c.First {
-		o.log.Info("work request", "to", c.Status, "id", id, "task", c.Task, "source", c.Source, "architecture", c.Architecture,
-			"worker", c.Worker, "attempt", c.Number, "result", c.Result)
+		said := []any{"to", c.Status, "id", id, "task", c.Task, "source", c.Source, "architecture", c.Architecture,
+			"worker", c.Worker, "attempt", c.Number, "result", c.Result}
+		if c.Class != "" {
+			said = append(said, "failure", c.Class)
+		}
+		o.log.Info("work request", said...)
 	}
 	return nil
 }

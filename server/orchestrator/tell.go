@@ -71,7 +71,7 @@ func (o *Orchestrator) tellOne(ctx context.Context, u store.Untold) error {
 	case !u.Status.Ended():
 		return o.handBack(ctx, u)
 	case u.TaskType == debusine.WaitTask:
-		return unlessYet(u, o.temporal.SignalWorkflow(ctx, u.RootID, u.RootRunID, task.EndedSignal, task.Outcome{ID: u.ID, Status: u.Status, Result: u.Result}))
+		return unlessYet(u, o.temporal.SignalWorkflow(ctx, u.RootID, u.RootRunID, task.EndedSignal, told(u)))
 	case u.TemporalID == "":
 		return o.completeChild(ctx, u)
 	}
@@ -108,7 +108,11 @@ func retryable(kind, message string) *failurepb.Failure {
 }
 
 func outcomeOf(u store.Untold) (*commonpb.Payloads, error) {
-	return converter.GetDefaultDataConverter().ToPayloads(task.Outcome{ID: u.ID, Status: u.Status, Result: u.Result})
+	return converter.GetDefaultDataConverter().ToPayloads(told(u))
+}
+
+func told(u store.Untold) task.Outcome {
+	return task.Outcome{ID: u.ID, Status: u.Status, Result: u.Result, Class: u.Class, Mends: u.Mends}
 }
 
 func (o *Orchestrator) completeChild(ctx context.Context, u store.Untold) error {
