@@ -141,6 +141,8 @@ type OutputData struct {
 	// SignedBy are the fingerprints of the certificates by which a person's signature
 	// was found good. Beyond Debusine's.
 	SignedBy []string `json:"signed_by,omitempty"`
+	// Notes are what is worth knowing of work that went well. Beyond Debusine's.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // CommandEnd is how a task's command ended, for who sorts failures. Beyond

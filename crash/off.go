@@ -17,6 +17,8 @@ const (
 	Noted     = "noted"     // how a step is tried again is a row, its workflow does not know
 	Intended  = "intended"  // the audit says that a signature will be, it is not made
 	Signed    = "signed"    // it is made, the audit does not know
+	Sending   = "sending"   // a .changes will be sent, as the database says; it is not
+	Sent      = "sent"      // an archive has acknowledged it, the database does not know
 )
 
 // Live says that this is a test build, which may be asked for more.

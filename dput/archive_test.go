@@ -11,6 +11,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 
 	"debusine/dput"
+	"debusine/dput/dputtest"
 )
 
 func armouredAs(t *testing.T, kind string, content []byte) []byte {
@@ -33,13 +34,13 @@ func TestAnArchiveTakesWhatArrives(t *testing.T) {
 	if _, err := exec.LookPath("reprepro"); err != nil {
 		t.Skip("reprepro is not installed; hint: make test-deps")
 	}
-	p, of := sshd(t), makeSource(t, "1.0-1", "-sa")
+	p, of := dputtest.SSHD(t), makeSource(t, "1.0-1", "-sa")
 	of.sign(t, someoneWithAKey(t, "ana"))
 	checked, err := dput.Check(of.files(t), dput.Rules{Signed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	send(t, p, dput.Parcel{Target: p.target, Files: checked.Files, Changes: checked.File})
+	send(t, p, dput.Parcel{Target: p.Target, Files: checked.Files, Changes: checked.File})
 
 	base := t.TempDir()
 	for _, dir := range []string{"conf", "tmp"} {
@@ -47,10 +48,10 @@ func TestAnArchiveTakesWhatArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(base, "conf/distributions"), "Codename: unstable\nArchitectures: source amd64\nComponents: main\n")
-	write(t, filepath.Join(base, "conf/incoming"), "Name: queue\nIncomingDir: "+p.dir+"\nTempDir: "+filepath.Join(base, "tmp")+"\nAllow: unstable\nCleanup: on_deny on_error\n")
-	run(t, "reprepro", "-b", base, "processincoming", "queue")
-	if said := run(t, "reprepro", "-b", base, "list", "unstable"); !strings.Contains(said, "unstable|main|source: tiny 1.0-1") {
-		t.Errorf("%s; left in the queue is %v", said, list(t, p.dir))
+	dputtest.Write(t, filepath.Join(base, "conf/distributions"), "Codename: unstable\nArchitectures: source amd64\nComponents: main\n")
+	dputtest.Write(t, filepath.Join(base, "conf/incoming"), "Name: queue\nIncomingDir: "+p.Dir+"\nTempDir: "+filepath.Join(base, "tmp")+"\nAllow: unstable\nCleanup: on_deny on_error\n")
+	dputtest.Run(t, "reprepro", "-b", base, "processincoming", "queue")
+	if said := dputtest.Run(t, "reprepro", "-b", base, "list", "unstable"); !strings.Contains(said, "unstable|main|source: tiny 1.0-1") {
+		t.Errorf("%s; left in the queue is %v", said, list(t, p.Dir))
 	}
 }

@@ -193,13 +193,11 @@ func (c *checking) matches(by string, p debian.Paragraph, l debian.File, f File)
 	if err != nil {
 		return err
 	}
-	for field, sum := range have {
-		if field == "size" {
-			if fmt.Sprint(l.Size) != sum {
-				return debusine.Invalidf("%s gives %s %d bytes, but it has %s", by, l.Name, l.Size, sum)
-			}
-			continue
-		}
+	if fmt.Sprint(l.Size) != have["size"] {
+		return debusine.Invalidf("%s gives %s %d bytes, but it has %s", by, l.Name, l.Size, have["size"])
+	}
+	for _, field := range []string{"Checksums-Sha256", "Checksums-Sha512", "Checksums-Sha1", "Files"} {
+		sum := have[field]
 		for _, line := range p.Lines(field) {
 			words := strings.Fields(line)
 			if words[len(words)-1] == l.Name && !strings.EqualFold(words[0], sum) {

@@ -16,6 +16,7 @@ import (
 
 	"debusine"
 	"debusine/dput"
+	"debusine/dput/dputtest"
 )
 
 // person has a key that signs.
@@ -51,7 +52,7 @@ func (p person) keyring(t *testing.T) *dput.Keyring {
 	if err := p.Serialize(&out); err != nil {
 		t.Fatal(err)
 	}
-	k, err := dput.ReadKeyring(write(t, filepath.Join(t.TempDir(), "keyring.gpg"), out.String()))
+	k, err := dput.ReadKeyring(dputtest.Write(t, filepath.Join(t.TempDir(), "keyring.gpg"), out.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +82,10 @@ func makeSource(t *testing.T, version string, options ...string) *source {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(tree, name), text)
+		dputtest.Write(t, filepath.Join(tree, name), text)
 	}
 	if !native {
-		run(t, "tar", "-C", top, "-czf", filepath.Join(top, "tiny_1.0.orig.tar.gz"), "--exclude=debian", "tiny-1.0")
+		dputtest.Run(t, "tar", "-C", top, "-czf", filepath.Join(top, "tiny_1.0.orig.tar.gz"), "--exclude=debian", "tiny-1.0")
 	}
 	s := &source{dir: top, dsc: "tiny_" + version + ".dsc", changes: "tiny_" + version + "_source.changes"}
 	c := exec.Command("sh", "-ec", `dpkg-source -b tiny-1.0; cd tiny-1.0; dpkg-genchanges -S "$@" >../`+s.changes, "sh")
@@ -121,13 +122,13 @@ func (s *source) files(t *testing.T) []dput.File {
 func (s *source) sign(t *testing.T, p person) {
 	t.Helper()
 	signed := p.clearsign(t, s.read(t, s.dsc))
-	write(t, filepath.Join(s.dir, s.dsc), string(signed))
+	dputtest.Write(t, filepath.Join(s.dir, s.dsc), string(signed))
 	c := exec.Command("sh", "-ec", `cd tiny-1.0; dpkg-genchanges -S -sa >../`+s.changes)
 	c.Dir = s.dir
 	if said, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	write(t, filepath.Join(s.dir, s.changes), string(p.clearsign(t, s.read(t, s.changes))))
+	dputtest.Write(t, filepath.Join(s.dir, s.changes), string(p.clearsign(t, s.read(t, s.changes))))
 }
 
 func TestGoodUploadsPass(t *testing.T) {

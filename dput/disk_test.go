@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"debusine/dput/dputtest"
 )
 
 func ownerOf(info os.FileInfo) (uid, gid int) {
@@ -18,7 +20,7 @@ func ownerOf(info os.FileInfo) (uid, gid int) {
 // sshAgent is an agent that has a key.
 func sshAgent(t *testing.T, key string) (socket string) {
 	t.Helper()
-	socket = filepath.Join(reachable(t), "agent")
+	socket = filepath.Join(dputtest.Reachable(t), "agent")
 	c := exec.Command("ssh-agent", "-D", "-a", socket)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -44,33 +46,33 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("mounting takes root")
 	}
-	for name, p := range map[string]*post{"sftp": sshd(t), "ftp": vsftpd(t, replacing)} {
+	for name, p := range map[string]*post{"sftp": dputtest.SSHD(t), "ftp": dputtest.VSFTPD(t, replacing)} {
 		t.Run(name, func(t *testing.T) {
-			info, err := os.Stat(p.dir)
+			info, err := os.Stat(p.Dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := syscall.Mount("tmpfs", p.dir, "tmpfs", 0, "size=1m,mode=755"); err != nil {
+			if err := syscall.Mount("tmpfs", p.Dir, "tmpfs", 0, "size=1m,mode=755"); err != nil {
 				t.Skipf("mounting: %v", err)
 			}
-			t.Cleanup(func() { _ = syscall.Unmount(p.dir, syscall.MNT_DETACH) })
+			t.Cleanup(func() { _ = syscall.Unmount(p.Dir, syscall.MNT_DETACH) })
 			uid, gid := ownerOf(info)
-			if err := os.Chown(p.dir, uid, gid); err != nil {
+			if err := os.Chown(p.Dir, uid, gid); err != nil {
 				t.Fatal(err)
 			}
-			filler := filepath.Join(p.dir, "filler")
+			filler := filepath.Join(p.Dir, "filler")
 			if err := os.WriteFile(filler, make([]byte, 900_000), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			parcel := p.parcel(300_000, 9)
+			parcel := goods(p, 300_000, 9)
 			_, err = p.Send(t.Context(), parcel)
-			if err == nil || strings.Contains(strings.Join(list(t, p.dir), " "), ".changes") {
-				t.Fatalf("%v; there is %v", err, list(t, p.dir))
+			if err == nil || strings.Contains(strings.Join(list(t, p.Dir), " "), ".changes") {
+				t.Fatalf("%v; there is %v", err, list(t, p.Dir))
 			}
 			p.Delays = []time.Duration{300 * time.Millisecond, time.Second}
 			time.AfterFunc(200*time.Millisecond, func() { os.Remove(filler) })
 			send(t, p, parcel)
-			isThere(t, p.dir, parcel)
+			isThere(t, p.Dir, parcel)
 		})
 	}
 }

@@ -60,9 +60,10 @@ type Sender struct {
 	Log      *slog.Logger
 }
 
-// Delays are what a Sender should wait between attempts: an hour in all.
+// Delays are what a Sender should wait between attempts: some hours in all, fewer
+// than after which queues are tidied.
 func Delays() []time.Duration {
-	return []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute}
+	return []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour}
 }
 
 // queue is one folder of a server.

@@ -16,6 +16,7 @@ import (
 
 	"debusine"
 	"debusine/dput"
+	"debusine/dput/dputtest"
 )
 
 func sumOf(b []byte) string {
@@ -26,10 +27,10 @@ func sumOf(b []byte) string {
 // posts are the queues that all promises hold for.
 func posts(t *testing.T) map[string]*post {
 	t.Helper()
-	lines, authority := encrypted(t)
-	tls := vsftpd(t, append(lines, replacing)...)
+	lines, authority := dputtest.Encrypted(t)
+	tls := dputtest.VSFTPD(t, append(lines, replacing)...)
 	tls.Authority = authority
-	return map[string]*post{"sftp": sshd(t), "ftp": vsftpd(t, replacing), "ftp with TLS whose sessions must be reused": tls}
+	return map[string]*post{"sftp": dputtest.SSHD(t), "ftp": dputtest.VSFTPD(t, replacing), "ftp with TLS whose sessions must be reused": tls}
 }
 
 func send(t *testing.T, p *post, parcel dput.Parcel) dput.Receipt {
@@ -44,18 +45,18 @@ func send(t *testing.T, p *post, parcel dput.Parcel) dput.Receipt {
 func TestAnUploadArrivesOnce(t *testing.T) {
 	for name, p := range posts(t) {
 		t.Run(name, func(t *testing.T) {
-			parcel := p.parcel(400_000, 3, 50_000, 0)
+			parcel := goods(p, 400_000, 3, 50_000, 0)
 			receipt := send(t, p, parcel)
-			isThere(t, p.dir, parcel)
+			isThere(t, p.Dir, parcel)
 			if len(receipt.Sent) != 5 || receipt.Sent[4] != parcel.Changes.Name || receipt.Already || receipt.Unread {
 				t.Errorf("%+v", receipt)
 			}
 			if secure := name != "ftp"; receipt.Secure != secure {
 				t.Errorf("secure: %v", receipt.Secure)
 			}
-			before, _ := os.Stat(filepath.Join(p.dir, parcel.Changes.Name))
+			before, _ := os.Stat(filepath.Join(p.Dir, parcel.Changes.Name))
 			receipt = send(t, p, parcel)
-			after, err := os.Stat(filepath.Join(p.dir, parcel.Changes.Name))
+			after, err := os.Stat(filepath.Join(p.Dir, parcel.Changes.Name))
 			if !receipt.Already || receipt.Bytes != 0 || err != nil || !before.ModTime().Equal(after.ModTime()) {
 				t.Errorf("again: %+v, %v", receipt, err)
 			}
@@ -66,13 +67,13 @@ func TestAnUploadArrivesOnce(t *testing.T) {
 func TestWhatLiesThereIsKeptContinuedOrReplaced(t *testing.T) {
 	for name, p := range posts(t) {
 		t.Run(name, func(t *testing.T) {
-			parcel := p.parcel(90_000, 90_000, 90_000, 90_000)
+			parcel := goods(p, 90_000, 90_000, 90_000, 90_000)
 			for i, content := range [][]byte{contentOf(t, parcel.Files[0]), contentOf(t, parcel.Files[1])[:70_000], bytes.Repeat([]byte("?"), 90_000), bytes.Repeat([]byte("!"), 120_000)} {
 				lay(t, p, parcel.Files[i].Name, content)
 			}
 			lay(t, p, parcel.Changes.Name, contentOf(t, parcel.Changes)[:10])
 			receipt := send(t, p, parcel)
-			isThere(t, p.dir, parcel)
+			isThere(t, p.Dir, parcel)
 			want := int64(20_000 + 2*90_000 + parcel.Changes.Size - 10)
 			if receipt.Bytes != want || fmt.Sprint(receipt.Kept) != fmt.Sprint([]string{parcel.Files[0].Name}) {
 				t.Errorf("%d bytes were sent, not %d: %+v", receipt.Bytes, want, receipt)
@@ -84,11 +85,11 @@ func TestWhatLiesThereIsKeptContinuedOrReplaced(t *testing.T) {
 // lay puts a file into the queue as the server's own user.
 func lay(t *testing.T, p *post, name string, content []byte) {
 	t.Helper()
-	path := filepath.Join(p.dir, name)
+	path := filepath.Join(p.Dir, name)
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(p.dir)
+	info, err := os.Stat(p.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +102,11 @@ func lay(t *testing.T, p *post, name string, content []byte) {
 func TestAnothersChangesIsLeftAlone(t *testing.T) {
 	for name, p := range posts(t) {
 		t.Run(name, func(t *testing.T) {
-			parcel := p.parcel(9)
+			parcel := goods(p, 9)
 			lay(t, p, parcel.Changes.Name, bytes.Repeat([]byte("x"), int(parcel.Changes.Size)))
 			_, err := p.Send(t.Context(), parcel)
-			if !errors.As(err, new(debusine.Conflict)) || len(list(t, p.dir)) != 1 {
-				t.Errorf("%v; there is %v", err, list(t, p.dir))
+			if !errors.As(err, new(debusine.Conflict)) || len(list(t, p.Dir)) != 1 {
+				t.Errorf("%v; there is %v", err, list(t, p.Dir))
 			}
 		})
 	}
@@ -155,11 +156,11 @@ func TestWhereverTheLineIsCutTheUploadIsTakenOnce(t *testing.T) {
 	for name, p := range posts(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			parcel := p.parcel(100_000, 40_000)
+			parcel := goods(p, 100_000, 40_000)
 			measure := &scissors{}
 			p.Dial = measure.dial
 			send(t, p, parcel)
-			clear(t, p.dir, parcel)
+			clear(t, p.Dir, parcel)
 			up, down := measure.up.Load(), measure.down.Load()
 			for i := range steps {
 				// Most of what goes up is the files, and what is interesting is at the end.
@@ -178,16 +179,16 @@ func TestWhereverTheLineIsCutTheUploadIsTakenOnce(t *testing.T) {
 func isTakenOnce(t *testing.T, p *post, parcel dput.Parcel, s *scissors) {
 	t.Helper()
 	p.Dial = s.dial
-	k := take(t, p.dir, parcel)
+	k := take(t, p.Dir, parcel)
 	commits := 0
 	parcel.Committing = func(context.Context, bool) error { commits++; return nil }
 	receipt, err := p.Send(t.Context(), parcel)
 	time.Sleep(20 * time.Millisecond)
 	k.stop()
-	if left := list(t, p.dir); err != nil || k.taken != 1 || commits == 0 || len(left) > 0 {
+	if left := list(t, p.Dir); err != nil || k.taken != 1 || commits == 0 || len(left) > 0 {
 		t.Errorf("cut after %d bytes up, %d down: taken %d times, left is %v, %+v, %v", s.cutUp, s.cutDown, k.taken, left, receipt, err)
 	}
-	clear(t, p.dir, parcel)
+	clear(t, p.Dir, parcel)
 }
 
 func clear(t *testing.T, dir string, parcel dput.Parcel) {
@@ -198,7 +199,7 @@ func clear(t *testing.T, dir string, parcel dput.Parcel) {
 }
 
 func TestWhatAnEarlierProcessBegan(t *testing.T) {
-	p := sshd(t)
+	p := dputtest.SSHD(t)
 	tests := []struct {
 		name    string
 		begun   time.Duration // ago
@@ -216,13 +217,13 @@ func TestWhatAnEarlierProcessBegan(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			parcel := p.parcel(9, 9)
+			parcel := goods(p, 9, 9)
 			parcel.Begun, parcel.Blind = time.Now().Add(-test.begun), test.blind
 			parcel.Committing = func(context.Context, bool) error { t.Error("it was begun already"); return nil }
 			for _, f := range parcel.Files[:test.there] {
 				lay(t, p, f.Name, contentOf(t, f))
 			}
-			defer clear(t, p.dir, parcel)
+			defer clear(t, p.Dir, parcel)
 			p.Patience = 2 * time.Second
 			receipt, err := p.Send(t.Context(), parcel)
 			if refused := errors.As(err, new(debusine.Conflict)); refused != test.refused || !refused && err != nil || receipt.Taken != test.taken || len(receipt.Sent) != test.sent {
@@ -238,26 +239,26 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 		post func(t *testing.T) *post
 		want string
 	}{
-		{"sftp: a folder without the right to write", func(t *testing.T) *post { return mode(t, sshd(t), 0o555) }, "permission denied"},
-		{"ftp: a folder without the right to write", func(t *testing.T) *post { return mode(t, vsftpd(t, replacing), 0o555) }, "553"},
-		{"ftp: a server without the right to upload", func(t *testing.T) *post { return vsftpd(t, "anon_upload_enable=NO") }, "550"},
-		{"sftp: a folder that is not there", func(t *testing.T) *post { p := sshd(t); p.target.Path += "/none"; return p }, "not exist"},
-		{"ftp: a folder that is not there", func(t *testing.T) *post { p := vsftpd(t); p.target.Path += "/none"; return p }, "550"},
+		{"sftp: a folder without the right to write", func(t *testing.T) *post { return mode(t, dputtest.SSHD(t), 0o555) }, "permission denied"},
+		{"ftp: a folder without the right to write", func(t *testing.T) *post { return mode(t, dputtest.VSFTPD(t, replacing), 0o555) }, "553"},
+		{"ftp: a server without the right to upload", func(t *testing.T) *post { return dputtest.VSFTPD(t, "anon_upload_enable=NO") }, "550"},
+		{"sftp: a folder that is not there", func(t *testing.T) *post { p := dputtest.SSHD(t); p.Target.Path += "/none"; return p }, "not exist"},
+		{"ftp: a folder that is not there", func(t *testing.T) *post { p := dputtest.VSFTPD(t); p.Target.Path += "/none"; return p }, "550"},
 		{"sftp: another key than it knows", anotherKey, "does not let"},
-		{"sftp: a host that is not known", func(t *testing.T) *post { p := sshd(t); write(t, p.KnownHosts[0], ""); return p }, "is not known"},
+		{"sftp: a host that is not known", func(t *testing.T) *post { p := dputtest.SSHD(t); dputtest.Write(t, p.KnownHosts[0], ""); return p }, "is not known"},
 		{"sftp: a host whose key has changed", changedHost, "has changed"},
-		{"sftp: no known_hosts file", func(t *testing.T) *post { p := sshd(t); p.KnownHosts = nil; return p }, "no known_hosts"},
-		{"sftp: a key that others can read", func(t *testing.T) *post { p := sshd(t); _ = os.Chmod(p.KeyFile, 0o644); return p }, "can be read by others"},
-		{"ftp: a user whose password nobody has", func(t *testing.T) *post { p := vsftpd(t); p.target.User = "ftp"; return p }, "no file of passwords"},
-		{"ftp: a password and no TLS", func(t *testing.T) *post { return withPassword(t, vsftpd(t), "secret") }, "not sent in clear"},
+		{"sftp: no known_hosts file", func(t *testing.T) *post { p := dputtest.SSHD(t); p.KnownHosts = nil; return p }, "no known_hosts"},
+		{"sftp: a key that others can read", func(t *testing.T) *post { p := dputtest.SSHD(t); _ = os.Chmod(p.KeyFile, 0o644); return p }, "can be read by others"},
+		{"ftp: a user whose password nobody has", func(t *testing.T) *post { p := dputtest.VSFTPD(t); p.Target.User = "ftp"; return p }, "no file of passwords"},
+		{"ftp: a password and no TLS", func(t *testing.T) *post { return withPassword(t, dputtest.VSFTPD(t), "secret") }, "not sent in clear"},
 		{"ftp: a wrong password", wrongPassword, "530"},
 		{"ftp: a password, and a certificate that nobody vouches for", func(t *testing.T) *post {
-			lines, _ := encrypted(t)
-			return withPassword(t, vsftpd(t, lines...), "secret")
+			lines, _ := dputtest.Encrypted(t)
+			return withPassword(t, dputtest.VSFTPD(t, lines...), "secret")
 		}, "is not good"},
 		{"ftp: a file that may not be replaced", func(t *testing.T) *post {
-			p := vsftpd(t)
-			lay(t, p, p.parcel(9).Files[0].Name, []byte("part"))
+			p := dputtest.VSFTPD(t)
+			lay(t, p, goods(p, 9).Files[0].Name, []byte("part"))
 			return p
 		}, "553"},
 	}
@@ -265,11 +266,11 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := test.post(t)
 			p.Delays = []time.Duration{time.Hour}
-			_, err := p.Send(t.Context(), p.parcel(9))
+			_, err := p.Send(t.Context(), goods(p, 9))
 			if err == nil || !strings.Contains(err.Error(), test.want) || !errors.As(err, new(debusine.Forbidden)) {
 				t.Errorf("%v", err)
 			}
-			if _, err := os.Stat(filepath.Join(p.dir, p.parcel().Changes.Name)); err == nil {
+			if _, err := os.Stat(filepath.Join(p.Dir, goods(p).Changes.Name)); err == nil {
 				t.Error("the .changes is there")
 			}
 		})
@@ -278,39 +279,39 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 
 func mode(t *testing.T, p *post, mode os.FileMode) *post {
 	t.Helper()
-	if err := os.Chmod(p.dir, mode); err != nil {
+	if err := os.Chmod(p.Dir, mode); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
 func anotherKey(t *testing.T) *post {
-	p := sshd(t)
+	p := dputtest.SSHD(t)
 	p.KeyFile = filepath.Join(t.TempDir(), "other")
-	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.KeyFile)
+	dputtest.Run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", p.KeyFile)
 	return p
 }
 
 func changedHost(t *testing.T) *post {
-	p := sshd(t)
+	p := dputtest.SSHD(t)
 	other := filepath.Join(t.TempDir(), "other")
-	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
-	p.know(t, other+".pub")
+	dputtest.Run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
+	p.Know(t, other+".pub")
 	return p
 }
 
 func withPassword(t *testing.T, p *post, password string) *post {
 	t.Helper()
-	p.target.User = "ftp"
-	p.Netrc = write(t, filepath.Join(t.TempDir(), "netrc"), "machine example.org login ftp password no\nmachine 127.0.0.1\n login ftp\n password "+password+"\n")
+	p.Target.User = "ftp"
+	p.Netrc = dputtest.Write(t, filepath.Join(t.TempDir(), "netrc"), "machine example.org login ftp password no\nmachine 127.0.0.1\n login ftp\n password "+password+"\n")
 	return p
 }
 
 // passwords makes vsftpd ask its anonymous user, who is also called ftp, for one.
 func passwords(t *testing.T) (*post, string) {
-	lines, authority := encrypted(t)
-	list := write(t, filepath.Join(t.TempDir(), "passwords"), "secret\n")
-	p := vsftpd(t, append(lines, "secure_email_list_enable=YES", "email_password_file="+list, replacing)...)
+	lines, authority := dputtest.Encrypted(t)
+	list := dputtest.Write(t, filepath.Join(t.TempDir(), "passwords"), "secret\n")
+	p := dputtest.VSFTPD(t, append(lines, "secure_email_list_enable=YES", "email_password_file="+list, replacing)...)
 	p.Authority = authority
 	return p, list
 }
@@ -323,53 +324,53 @@ func wrongPassword(t *testing.T) *post {
 func TestAPasswordGoesOverAnEncryptedLine(t *testing.T) {
 	p, _ := passwords(t)
 	withPassword(t, p, "secret")
-	parcel := p.parcel(5_000)
+	parcel := goods(p, 5_000)
 	if receipt := send(t, p, parcel); !receipt.Secure {
 		t.Errorf("%+v", receipt)
 	}
-	isThere(t, p.dir, parcel)
+	isThere(t, p.Dir, parcel)
 }
 
 func TestAQueueThatShowsNothingTakesUploads(t *testing.T) {
-	p := vsftpd(t, "cmds_denied=SIZE,RETR,LIST,NLST,MLSD,MLST,STAT")
-	parcel := p.parcel(5_000, 5_000)
+	p := dputtest.VSFTPD(t, "cmds_denied=SIZE,RETR,LIST,NLST,MLSD,MLST,STAT")
+	parcel := goods(p, 5_000, 5_000)
 	blind := false
 	parcel.Committing = func(_ context.Context, b bool) error { blind = b; return nil }
 	send(t, p, parcel)
-	isThere(t, p.dir, parcel)
+	isThere(t, p.Dir, parcel)
 	if !blind {
 		t.Error("that nothing can be seen is not known")
 	}
 }
 
 func TestDelayedUploadsGoToTheirFolder(t *testing.T) {
-	p := vsftpd(t, replacing)
+	p := dputtest.VSFTPD(t, replacing)
 	days := 3
-	parcel := p.parcel(5_000)
-	parcel.Target = p.target.Delayed(&days)
+	parcel := goods(p, 5_000)
+	parcel.Target = p.Target.Delayed(&days)
 	send(t, p, parcel)
-	isThere(t, filepath.Join(p.dir, "DELAYED/3-day"), parcel)
+	isThere(t, filepath.Join(p.Dir, "DELAYED/3-day"), parcel)
 }
 
 func TestAnAgentsKeyWillDo(t *testing.T) {
-	p := sshd(t)
+	p := dputtest.SSHD(t)
 	p.Agent = sshAgent(t, p.KeyFile)
 	p.KeyFile = ""
-	parcel := p.parcel(5_000)
+	parcel := goods(p, 5_000)
 	send(t, p, parcel)
-	isThere(t, p.dir, parcel)
+	isThere(t, p.Dir, parcel)
 }
 
 func TestAnUploadThatIsGivenUpEnds(t *testing.T) {
-	p := sshd(t)
+	p := dputtest.SSHD(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the work request was aborted")
-	parcel := p.parcel(4_000_000, 9)
+	parcel := goods(p, 4_000_000, 9)
 	parcel.Progress = func(string, int64) { cancel(why) }
 	if _, err := p.Send(ctx, parcel); !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	}
-	if _, err := os.Stat(filepath.Join(p.dir, parcel.Changes.Name)); err == nil {
+	if _, err := os.Stat(filepath.Join(p.Dir, parcel.Changes.Name)); err == nil {
 		t.Error("the .changes is there")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"debusine"
 	"debusine/dput"
+	"debusine/dput/dputtest"
 )
 
 func TestTargetsAreReadAndWritten(t *testing.T) {
@@ -70,7 +71,7 @@ func TestWhatIsNoTargetIsRefused(t *testing.T) {
 }
 
 func TestPasswordsAreFoundByHostAndUser(t *testing.T) {
-	p := vsftpd(t) // asks for no password: what is tried is which is found
+	p := dputtest.VSFTPD(t) // asks for no password: what is tried is which is found
 	for name, c := range map[string]struct {
 		netrc string
 		found bool
@@ -83,20 +84,20 @@ func TestPasswordsAreFoundByHostAndUser(t *testing.T) {
 		"an account beside":        {"machine 127.0.0.1 account z login ftp password x\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p.target.User = "ftp"
-			p.Netrc = write(t, t.TempDir()+"/netrc", c.netrc)
-			_, err := p.Send(t.Context(), p.parcel(3))
+			p.Target.User = "ftp"
+			p.Netrc = dputtest.Write(t, t.TempDir()+"/netrc", c.netrc)
+			_, err := p.Send(t.Context(), goods(p, 3))
 			// A password that is found is not sent, since this server has no TLS.
 			if found := err != nil && strings.Contains(err.Error(), "not sent in clear"); found != c.found {
 				t.Errorf("%v", err)
 			}
 		})
 	}
-	p.Netrc = write(t, t.TempDir()+"/netrc", "machine 127.0.0.1 login ftp password x\n")
+	p.Netrc = dputtest.Write(t, t.TempDir()+"/netrc", "machine 127.0.0.1 login ftp password x\n")
 	if err := os.Chmod(p.Netrc, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Send(t.Context(), p.parcel(3)); err == nil || !strings.Contains(err.Error(), "can be read by others") {
+	if _, err := p.Send(t.Context(), goods(p, 3)); err == nil || !strings.Contains(err.Error(), "can be read by others") {
 		t.Errorf("%v", err)
 	}
 }

@@ -47,7 +47,7 @@ func Command() *cli.Command {
 		Description: "Needs PostgreSQL and a Temporal cluster; makes its schema itself. It starts and answers while Temporal is\n" +
 			"away, and goes on when PostgreSQL comes back. SIGTERM stops it in order.\n\n" +
 			"Example: debusine server --database postgresql:///debusine --files /var/lib/debusine/files",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			text("database", "PostgreSQL at `DSN`, a URL or key=value words", "", true),
 			text("files", "keep artifacts' files in `DIR`", "", true),
 			text("temporal", "Temporal's frontend at `HOST:PORT`", "127.0.0.1:7233", false),
@@ -71,7 +71,7 @@ func Command() *cli.Command {
 			text("public-url", "this API is known as `URL`, without /api", "", false),
 			text("roles", "what this process does, with commas: `ROLES`", strings.Join([]string{roleAPI, roleGateway, roleOrchestrator}, ","), false),
 			text("log-level", "debug, info, warn or error", "info", false),
-		},
+		}, uploadFlags()...),
 		Action: run,
 	}
 }
@@ -220,6 +220,12 @@ func (p *process) serve(ctx context.Context) error {
 		return err
 	}
 	engine := orchestrator.New(p.db, p.temporal, p.cli.String("temporal-namespace"), seals{sealer}, p.log)
+	uploads, err := p.uploads()
+	if err != nil {
+		return err
+	}
+	engine.Offer("packageupload", uploads.Do)
+	engine.Targets(uploads.Targets.Check)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var parts sync.WaitGroup

@@ -56,6 +56,8 @@ func standaloneType(c *call, in api.WorkRequestCreate, w debusine.Workspace) (de
 	case in.TaskType != "" && in.TaskType != string(kind):
 		_, err := task.DefinitionOf(debusine.TaskType(in.TaskType), in.TaskName)
 		return "", err
+	case kind != debusine.WorkerTask && kind != debusine.SigningTask:
+		return "", debusine.Forbidden{What: fmt.Sprintf("%s is a %s task: only workflows ask for it", task.Canonical(in.TaskName), kind), Hint: "start a workflow that does"}
 	case kind == debusine.SigningTask && task.Canonical(in.TaskName) == "generatekey":
 		return kind, c.allowVerb(debusine.ConfigureSpace, resourceOf(w))
 	}

@@ -29,15 +29,20 @@ const lockClass = 0x5e7e
 // that work request. When the lock is lost with its connection, the context that
 // do has ends.
 func (db *DB) OneAtATime(ctx context.Context, id int64, do func(context.Context) error) error {
+	return db.alone(ctx, lockClass, int32(id), fmt.Sprintf("work request %d", id), do)
+}
+
+// alone runs do while it holds an advisory lock of PostgreSQL.
+func (db *DB) alone(ctx context.Context, class, key int32, what string, do func(context.Context) error) error {
 	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig.Copy())
 	if err != nil {
-		return fmt.Errorf("connecting for the lock of work request %d: %w", id, err)
+		return fmt.Errorf("connecting for the lock of %s: %w", what, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	for held := false; !held; {
 		// Tried again and again, not waited for: a wait would hold up who drops tables.
-		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, lockClass, int32(id)).Scan(&held); err != nil {
-			return fmt.Errorf("locking work request %d: %w", id, err)
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, class, key).Scan(&held); err != nil {
+			return fmt.Errorf("locking %s: %w", what, err)
 		}
 		if !held {
 			select {
@@ -56,7 +61,7 @@ func (db *DB) OneAtATime(ctx context.Context, id int64, do func(context.Context)
 			case <-within.Done():
 			case <-time.After(2 * time.Second):
 				if err := conn.Ping(within); err != nil {
-					cancel(fmt.Errorf("the lock of work request %d is lost: %w", id, err))
+					cancel(fmt.Errorf("the lock of %s is lost: %w", what, err))
 				}
 			}
 		}

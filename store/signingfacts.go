@@ -51,8 +51,8 @@ func (r reader) signingFacts(ctx context.Context, raw json.RawMessage) (facts ta
 // it was made.
 func (db *DB) Outputs(ctx context.Context, q task.OutputQuestion) ([]task.Output, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT a.id, coalesce(a.data->>'binary_package_name', '') FROM artifacts a JOIN attempts t ON t.id = a.created_by_attempt
-		 WHERE a.created_by_work_request = $1 AND a.complete AND t.ending = 'completed' AND a.category = $2 ORDER BY a.id`, q.ID, q.Category)
+		SELECT a.id, coalesce(a.data->>'binary_package_name', '') FROM artifacts a LEFT JOIN attempts t ON t.id = a.created_by_attempt
+		 WHERE a.created_by_work_request = $1 AND a.complete AND coalesce(t.ending = 'completed', t.id IS NULL) AND a.category = $2 ORDER BY a.id`, q.ID, q.Category)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package task
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"debusine"
@@ -108,21 +109,56 @@ func (d *MergeUploadsData) Requires() []string {
 
 // Describe names the source package of the first upload.
 func (d *MergeUploadsData) Describe(found map[string][]debusine.Artifact) Description {
-	about := DescribeUpload(found["input_uploads_ids"])
+	about := describeUpload(found["input_uploads_ids"])
 	about.Architecture = d.BuildArchitecture
 	return about
 }
 
-// DescribeUpload says what an upload is about, by the first of them.
-func DescribeUpload(uploads []debusine.Artifact) Description {
-	for _, a := range uploads {
-		var data struct {
-			Fields struct{ Source, Version, Distribution, Architecture string } `json:"changes_fields"`
-		}
-		_ = json.Unmarshal(a.Data, &data) // validated when the artifact was made
-		name, _, _ := strings.Cut(data.Fields.Source, " ")
-		return Description{Subject: name, ParameterSummary: name + "_" + data.Fields.Version, RuntimeContext: data.Fields.Architecture,
-			Source: name, Version: data.Fields.Version}
+// PackageUploadData is the input of packageupload (Server): spec §3.12.
+type PackageUploadData struct {
+	common
+	Input struct {
+		Upload debusine.Lookup `json:"upload"` // debian:upload
+	} `json:"input"`
+	Target           string `json:"target"`                      // ftp:// or sftp://[user@]host/path
+	DelayedDays      *int   `json:"delayed_days,omitempty"`      // into the queue's DELAYED/N-day
+	RequireSignature *bool  `json:"require_signature,omitempty"` // ours: refuse what is not signed; default true
+	Force            bool   `json:"force,omitempty"`             // ours: also when the target has had it
+}
+
+func (d *PackageUploadData) check() error {
+	if d.Input.Upload.IsZero() {
+		return missing("input.upload")
 	}
-	return Description{}
+	return checkTarget(d.Target, d.DelayedDays)
+}
+
+// checkTarget looks at the form alone; the server knows where it may upload.
+func checkTarget(target string, days *int) error {
+	if target == "" {
+		return missing("target")
+	}
+	if !uploadTarget.MatchString(target) {
+		return debusine.Invalid{What: "target is not the URL of an upload queue", Hint: "ftp://HOST/PATH or sftp://USER@HOST/PATH, without a password",
+			Per: map[string]string{"target": "malformed"}}
+	}
+	if days != nil && (*days < 0 || *days > 15) {
+		return debusine.Invalid{What: "delayed_days must lie between 0 and 15", Per: map[string]string{"delayed_days": "out of range"}}
+	}
+	return nil
+}
+
+var uploadTarget = regexp.MustCompile(`^s?ftp://([A-Za-z0-9._+-]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/[A-Za-z0-9._+~/,:@=%-]{0,300}$`)
+
+// Needs the upload.
+func (d *PackageUploadData) Needs() []Need {
+	return []Need{{Field: "input_upload_id", Lookups: []debusine.Lookup{d.Input.Upload}, Categories: []string{debusine.CategoryUpload}}}
+}
+
+// Requires no tags: the server does it.
+func (d *PackageUploadData) Requires() []string { return nil }
+
+// Describe names the upload's source package and version.
+func (d *PackageUploadData) Describe(found map[string][]debusine.Artifact) Description {
+	return describeUpload(found["input_upload_id"])
 }

@@ -12,7 +12,8 @@ import (
 // serverTasks is the catalogue of what the server itself can do: long work, in
 // the trusted network, with the database at hand. Only workflows ask for it.
 var serverTasks = map[string]Definition{
-	"servernoop": {"servernoop", "does nothing on the server, as told", 10 * time.Minute, parser[ServerNoopData]()},
+	"servernoop":    {"servernoop", "does nothing on the server, as told", 10 * time.Minute, parser[ServerNoopData]()},
+	"packageupload": {"packageupload", "brings an upload to the queue of an archive", 24 * time.Hour, parser[PackageUploadData]()},
 }
 
 // waitTasks is the catalogue of what waits for a person, outside all machines.

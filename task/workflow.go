@@ -16,6 +16,7 @@ const (
 	SbuildWorkflow             = "sbuild"
 	UpdateEnvironmentsWorkflow = "update_environments"
 	NoopWorkflow               = "noop"
+	PackageUploadWorkflow      = "package_upload"
 )
 
 // WorkflowStart is the input of every workflow: the root work request, and what
@@ -331,7 +332,7 @@ func (d *NoopWorkflowData) Describe(map[string][]debusine.Artifact) Description 
 
 // Workflows are the names of all workflows, sorted.
 func Workflows() []string {
-	return []string{MakeSignedSourceWorkflow, NoopWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
+	return []string{MakeSignedSourceWorkflow, NoopWorkflow, PackageUploadWorkflow, SbuildWorkflow, UpdateEnvironmentsWorkflow}
 }
 
 // WorkflowParameters are the names of all parameters of a workflow, sorted; none
@@ -359,6 +360,8 @@ func newWorkflowData(name string) (WorkflowData, error) {
 		return &MakeSignedSourceData{}, nil
 	case NoopWorkflow:
 		return &NoopWorkflowData{}, nil
+	case PackageUploadWorkflow:
+		return &PackageUploadWorkflowData{}, nil
 	case SbuildWorkflow:
 		return &SbuildWorkflowData{}, nil
 	case UpdateEnvironmentsWorkflow:

@@ -16,6 +16,7 @@ const goodTargets = `{"vendor": "debian", "targets": [{"codenames": ["bookworm",
 
 func TestEveryWorkflowIsParsedByItsName(t *testing.T) {
 	good := map[string]string{NoopWorkflow: `{"children": 1000}`, SbuildWorkflow: goodWorkflow, UpdateEnvironmentsWorkflow: goodTargets,
+		PackageUploadWorkflow:    `{"source_artifact": 5, "binary_artifacts": [6], "target": "ftp://ftp.upload.debian.org/pub/UploadQueue/", "delayed_days": 3, "binary_key": "0123456789abcdef0123456789abcdef01234567"}`,
 		MakeSignedSourceWorkflow: `{"binary_artifacts": [5], "signing_template_artifacts": [6], "vendor": "debian", "codename": "trixie", "purpose": "uefi", "key": ` + uefiKey + `}`}
 	for _, name := range Workflows() {
 		for _, written := range []string{name, strings.ReplaceAll(name, "_", "-")} {

@@ -24,6 +24,7 @@ import (
 func Register(r worker.WorkflowRegistry) {
 	for name, fn := range map[string]any{
 		task.SbuildWorkflow:             Sbuild,
+		task.PackageUploadWorkflow:      PackageUpload,
 		task.UpdateEnvironmentsWorkflow: UpdateEnvironments,
 		task.NoopWorkflow:               Noop,
 		task.MakeSignedSourceWorkflow:   MakeSignedSource,

@@ -24,6 +24,7 @@ type Records interface {
 	FactsForSigning(ctx context.Context, q task.SourceQuestion) (task.SigningFacts, error)
 	Outputs(ctx context.Context, q task.OutputQuestion) ([]task.Output, error)
 	NoteRetry(ctx context.Context, n task.RetryNote) error
+	UploadFacts(ctx context.Context, q task.UploadQuestion) (task.Uploadables, error)
 	Conclude(ctx context.Context, c task.Conclusion) (task.Outcome, bool, error)
 	OneAtATime(ctx context.Context, id int64, do func(context.Context) error) error
 	BeginServerTask(ctx context.Context, id int64) (store.ServerJob, error)
@@ -53,6 +54,7 @@ func (a *Activities) Register(r worker.ActivityRegistry) {
 	task.Conclude.DoneBy(r, a.conclude)
 	task.FireSchedule.DoneBy(r, a.fireSchedule)
 	task.NoteRetry.DoneBy(r, a.noteRetry)
+	task.UploadFacts.DoneBy(r, telling(a.Records.UploadFacts))
 	for name, do := range a.Doers {
 		task.Task[task.WorkRequest, task.Outcome]{Name: name}.DoneBy(r, a.doing(do))
 	}

@@ -23,6 +23,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"debusine"
+	"debusine/activities/server"
 	"debusine/crash"
 	"debusine/store"
 	"debusine/task"
@@ -43,12 +44,21 @@ type Orchestrator struct {
 	seals    Opener
 	log      *slog.Logger
 	patience time.Duration // for Temporal, before the outbox is left to the sweep
+	doers    map[string]server.Doer
+	targets  func(place, url string) error // whether uploads may go there; nil: it is asked when they do
 }
 
 // New makes an orchestrator over a database and a (lazy) Temporal client.
 func New(db *store.DB, temporal client.Client, namespace string, seals Opener, log *slog.Logger) *Orchestrator {
-	return &Orchestrator{db: db, temporal: temporal, space: namespace, seals: seals, log: log, patience: 5 * time.Second}
+	return &Orchestrator{db: db, temporal: temporal, space: namespace, seals: seals, log: log, patience: 5 * time.Second, doers: server.Doers()}
 }
+
+// Offer has one of the server's own tasks done by do. It comes before Run.
+func (o *Orchestrator) Offer(name string, do server.Doer) { o.doers[name] = do }
+
+// Targets has uploads that may not go to their target refused when they are asked
+// for, before anybody signs them. place is SCOPE/WORKSPACE.
+func (o *Orchestrator) Targets(permit func(place, url string) error) { o.targets = permit }
 
 // Create makes a work request that stands alone and starts it. When Temporal is
 // away it is acknowledged all the same: the row is the outbox, and the sweep
@@ -94,8 +104,35 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 			return err
 		}
 	}
+	if task.Canonical(n.TaskName) == task.PackageUploadWorkflow && !n.Misconfigured() {
+		if err := o.validateUpload(ctx, *n); err != nil {
+			return err
+		}
+	}
 	n.Dynamic, err = json.Marshal(about)
 	return err
+}
+
+// validateUpload looks at what is uploaded, and whether it may go there.
+func (o *Orchestrator) validateUpload(ctx context.Context, n store.New) error {
+	var data task.PackageUploadWorkflowData
+	if err := task.ReadWorkflow(n.Configured(), &data); err != nil {
+		return err
+	}
+	if o.targets != nil {
+		place, err := o.db.Place(ctx, n.WorkspaceID)
+		if err != nil {
+			return err
+		}
+		if err := o.targets(place, data.Target); err != nil {
+			return err
+		}
+	}
+	facts, err := o.db.UploadFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Configured())
+	if err != nil {
+		return err
+	}
+	return workflows.CheckUpload(data, facts)
 }
 
 // validateSigned gives the architectures that signed sources will be made for.

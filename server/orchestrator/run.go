@@ -84,7 +84,7 @@ func (o *Orchestrator) judge(ctx context.Context) error {
 // runTemporalWorker runs until ctx ends. The SDK's worker gives up when Temporal
 // is away at its start: then another one is made.
 func (o *Orchestrator) runTemporalWorker(ctx context.Context) {
-	acts := &server.Activities{Records: o.db, Schedules: o, Log: o.log, Doers: server.Doers()}
+	acts := &server.Activities{Records: o.db, Schedules: o, Log: o.log, Doers: o.doers}
 	o.every(ctx, time.Second, "running workflows", func(context.Context) error {
 		failed := make(chan error, 1)
 		w := worker.New(o.temporal, task.ServerQueue, worker.Options{
