@@ -88,6 +88,9 @@ type SystemTarballData struct {
 	Architecture string            `json:"architecture"`
 	WithDev      bool              `json:"with_dev"`
 	WithInit     bool              `json:"with_init"`
+	// SuiteArchitectures is the field Architectures of the suite's Release file when
+	// the system was made, without all; nil where nobody looked. Beyond Debusine's.
+	SuiteArchitectures []string `json:"suite_architectures,omitempty"`
 }
 
 // DebugLogsData is the empty data of a work request's debug logs.
@@ -150,9 +153,9 @@ func emptyArtifactData(category string) (data ArtifactData, optional []string, e
 	case CategoryPackageBuildLog:
 		return &PackageBuildLogData{}, []string{"architecture", "bd_uninstallable"}, nil
 	case CategorySystemTarball:
-		return &SystemTarballData{}, []string{"variant"}, nil
+		return &SystemTarballData{}, []string{"variant", "suite_architectures"}, nil
 	case CategorySystemImage:
-		return &SystemImageData{}, []string{"variant"}, nil
+		return &SystemImageData{}, []string{"variant", "suite_architectures"}, nil
 	case CategoryDebugSymbols:
 		return &DebugSymbolsData{}, nil, nil
 	case CategorySigningInput:
@@ -308,6 +311,9 @@ func (d *SystemTarballData) check(files []string) error {
 	return checkFilename(d.Filename, files)
 }
 
+// mostSuiteArchitectures are more than any distribution has.
+const mostSuiteArchitectures = 200
+
 // checkSystem looks at what tarballs and images have in common.
 func (d *SystemTarballData) checkSystem() error {
 	for key, value := range map[string]string{"vendor": d.Vendor, "codename": d.Codename} {
@@ -320,6 +326,14 @@ func (d *SystemTarballData) checkSystem() error {
 	}
 	if mirror, err := url.Parse(d.Mirror); err != nil || mirror.Scheme == "" {
 		return Invalidf("mirror must be a URL")
+	}
+	if len(d.SuiteArchitectures) > mostSuiteArchitectures {
+		return Invalidf("suite_architectures has %d entries, %d are allowed", len(d.SuiteArchitectures), mostSuiteArchitectures)
+	}
+	for _, a := range d.SuiteArchitectures {
+		if name, err := debian.ParseArch(a); err != nil || !name.IsReal() {
+			return Invalidf("suite_architectures has %.80q, which is not the name of a machine's architecture", a)
+		}
 	}
 	arch, err := debian.ParseArch(d.Architecture)
 	if err != nil {

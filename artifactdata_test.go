@@ -89,6 +89,7 @@ func TestParseArtifactDataAccepts(t *testing.T) {
 		{"a tarball", CategorySystemTarball, tarballData(), []string{"system.tar.zst"}},
 		{"a tarball of no variant", CategorySystemTarball, with(tarballData(), "variant", nil), []string{"system.tar.zst"}},
 		{"a tarball that is not packed", CategorySystemTarball, with(tarballData(), "filename", "s.tar"), []string{"s.tar"}},
+		{"a tarball that tells of its suite", CategorySystemTarball, with(tarballData(), "suite_architectures", []string{"amd64", "arm64"}), []string{"system.tar.zst"}},
 		{"debug logs in folders", CategoryDebugLogs, object{}, []string{"a/b.log", "c.log"}},
 		{"a test artifact without files", CategoryTest, object{}, none},
 	}

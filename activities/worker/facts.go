@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"debusine"
+	"debusine/debian"
 )
 
 // hook is the shell script that runs last, outside of the chroot ($1) but as
@@ -38,10 +39,24 @@ func (m *mmdebstrap) hook(a *attempt) string {
 	// further than that.
 	s.WriteString("{\n" +
 		"sed -n 's/^\\(ID\\|VERSION_CODENAME\\)=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}$/\\1=\\2/p' \"$root/usr/lib/os-release\" || :\n" +
+		releaseFacts +
 		"if test -e \"$root/sbin/init\" || test -L \"$root/sbin/init\"; then echo init=yes; fi\n" +
 		"dpkg-query --admindir=\"$root/var/lib/dpkg\" --show --showformat='${db:Status-Abbrev} ${Package} ${Version}\\n' || :\n" +
 		"} > " + quote(m.facts) + "\n")
 	return s.String()
+}
+
+// releaseFacts tells what the Release files say of architectures that apt has
+// fetched and verified: "Release=NAME amd64 arm64". Once the hook is over,
+// mmdebstrap removes them.
+const releaseFacts = "for release in \"$root\"/var/lib/apt/lists/*Release; do\n" +
+	"sed -n \"s|^Architectures:|Release=${release##*/}|p\" \"$release\" 2>/dev/null || :\ndone\n"
+
+// releaseName is what apt calls the Release file of a repository, without its
+// last word: host_path_dists_suite_.
+func (r repository) releaseName() string {
+	_, place, _ := strings.Cut(strings.TrimRight(r.Mirror, "/"), "://")
+	return strings.ReplaceAll(place+"/dists/"+r.Suite+"/", "/", "_")
 }
 
 // quote makes one word of a path for a shell.
@@ -84,7 +99,7 @@ func (m *mmdebstrap) describe() (debusine.SystemTarballData, error) {
 	if err != nil {
 		return data, err
 	}
-	learn(&data, string(text))
+	learn(&data, string(text), first.releaseName())
 	if data.Codename == "" {
 		data.Codename, _, _ = strings.Cut(first.Suite, "/")
 	}
@@ -98,8 +113,9 @@ func (m *mmdebstrap) describe() (debusine.SystemTarballData, error) {
 	return data, nil
 }
 
-// learn reads the hook's lines: ID=debian, init=yes, "ii  bash 5.2-1".
-func learn(d *debusine.SystemTarballData, text string) {
+// learn reads the hook's lines: ID=debian, init=yes, "ii  bash 5.2-1". Of the
+// Release files the one of that name counts.
+func learn(d *debusine.SystemTarballData, text, release string) {
 	for line := range strings.Lines(text) {
 		line = strings.ToValidUTF8(strings.TrimRight(line, "\n"), "?")
 		fields := strings.Fields(line)
@@ -113,6 +129,19 @@ func learn(d *debusine.SystemTarballData, text string) {
 			d.Codename = value
 		case name == "init":
 			d.WithInit = true
+		case name == "Release" && len(fields) > 1 && strings.HasPrefix(value, release):
+			d.SuiteArchitectures = machines(fields[1:])
 		}
 	}
+}
+
+// machines are the words that name architectures of machines: all is none, and
+// what a later dpkg knows is left out.
+func machines(words []string) (known []string) {
+	for _, word := range words {
+		if arch, err := debian.ParseArch(word); err == nil && arch.IsReal() && !slices.Contains(known, word) {
+			known = append(known, word)
+		}
+	}
+	return known
 }

@@ -328,9 +328,33 @@ func TestALiveLogThatIsFullIsNotOfferedAgain(t *testing.T) {
 
 func TestFactsAreRead(t *testing.T) {
 	d := debusine.SystemTarballData{Pkglist: map[string]string{}}
-	learn(&d, "ID=debian\nVERSION_CODENAME=bookworm\ninit=yes\nii  bash 5.2.15-2+b7\nrc  gone 1\nii broken\n\xff\xfe\n")
+	learn(&d, "ID=debian\nVERSION_CODENAME=bookworm\ninit=yes\nii  bash 5.2.15-2+b7\nrc  gone 1\nii broken\n\xff\xfe\n", "x_dists_y_")
+	if d.SuiteArchitectures != nil {
+		t.Errorf("architectures out of nothing: %v", d.SuiteArchitectures)
+	}
 	if d.Vendor != "debian" || d.Codename != "bookworm" || !d.WithInit || len(d.Pkglist) != 1 || d.Pkglist["bash"] != "5.2.15-2+b7" {
 		t.Errorf("got %+v", d)
+	}
+}
+
+func TestTheReleaseFileOfTheFirstRepositoryCounts(t *testing.T) {
+	const files = "Release=mirror.example_debian_dists_trixie-updates_InRelease all sh4\nRelease=mirror.example_debian_dists_trixie_InRelease all amd64 i386 amd64 vax\nRelease=\nRelease\n"
+	for name, c := range map[string]struct{ mirror, suite, want string }{
+		"the suite itself":               {"http://mirror.example/debian", "trixie", "amd64 i386"},
+		"an address that ends in slash":  {"https://mirror.example/debian/", "trixie", "amd64 i386"},
+		"another suite of it":            {"http://mirror.example/debian", "trixie-updates", "sh4"},
+		"a suite that was not fetched":   {"http://mirror.example/debian", "trixie-security", ""},
+		"another mirror":                 {"http://other.example/debian", "trixie", ""},
+		"a suite with a slash in it":     {"http://mirror.example/debian", "trixie/updates", ""},
+		"a mirror on this machine":       {"file:///mirror.example/debian", "trixie", ""},
+		"a flat repository without such": {"http://mirror.example/debian", "./", ""},
+	} {
+		r := repository{BootstrapRepository: task.BootstrapRepository{Mirror: c.mirror, Suite: c.suite}}
+		d := debusine.SystemTarballData{Pkglist: map[string]string{}}
+		learn(&d, files, r.releaseName())
+		if got := strings.Join(d.SuiteArchitectures, " "); got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }
 

@@ -185,13 +185,15 @@ func describesItself(t *testing.T, s *shelf, tarball api.Artifact) {
 		Vendor, Codename, Variant, Architecture, Filename string
 		Pkglist                                           map[string]string
 		Components                                        []string
+		Suite_architectures                               []string
 		With_dev, With_init                               bool
 	}
 	if err := json.Unmarshal(tarball.Data, &data); err != nil {
 		t.Fatal(err)
 	}
 	if data.Vendor != "debian" || data.Codename == "" || data.Variant != "buildd" || data.Architecture != "amd64" ||
-		!slices.Contains(data.Components, "main") || data.Pkglist["dpkg"] == "" || data.Pkglist["fakeroot"] == "" || !data.With_dev {
+		!slices.Contains(data.Components, "main") || data.Pkglist["dpkg"] == "" || data.Pkglist["fakeroot"] == "" || !data.With_dev ||
+		!slices.Contains(data.Suite_architectures, "arm64") {
 		t.Errorf("got %s", tarball.Data)
 	}
 	names, err := exec.Command("tar", "--list", "-f", s.path(tarball.ID, data.Filename)).Output()
