@@ -19,6 +19,9 @@ func outputPairs(w api.WorkRequest) [][2]string {
 	for _, e := range output.Errors {
 		pairs = append(pairs, [2]string{"Reason", oneLine(e.Message)})
 	}
+	for _, line := range leftOut(w) {
+		pairs = append(pairs, [2]string{"Left out", line})
+	}
 	if output.Failure != nil {
 		pairs = append(pairs, [2]string{"Failure", oneLine(output.Failure.String())}, [2]string{"Evidence", evidence(output)})
 	}
@@ -39,6 +42,19 @@ func evidence(output debusine.OutputData) string {
 		}
 	}
 	return oneLine(output.Failure.Evidence)
+}
+
+// leftOut are the architectures that a workflow does not build on, each with the
+// reason.
+func leftOut(w api.WorkRequest) (lines []string) {
+	output, err := outputOf(w)
+	if err != nil {
+		return nil
+	}
+	for _, d := range output.Dropped {
+		lines = append(lines, oneLine(d.Architecture+": "+d.Reason))
+	}
+	return lines
 }
 
 func statisticsPairs(s *debusine.RuntimeStatistics) [][2]string {

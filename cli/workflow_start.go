@@ -66,6 +66,9 @@ func (s *session) announce(w api.WorkRequest, line func(string)) error {
 		kind = "workflow"
 	}
 	line(fmt.Sprintf("%s %d  %s  %s", kind, w.ID, title(w), w.Status))
+	for _, out := range leftOut(w) {
+		line("Left out     " + out)
+	}
 	if stuck(w) {
 		line("Waiting      " + oneLine(waitingReason(w)))
 	}

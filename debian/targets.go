@@ -139,6 +139,18 @@ func (t Targets) Builds(a Arch, profiles []string) error {
 	return malformedf("the source package makes nothing for %s with the build profiles %s", a, quote(strings.Join(profiles, " ")))
 }
 
+// Names are the binary packages that the source lists for a with these build
+// profiles, sorted; nil when it lists none.
+func (t Targets) Names(a Arch, profiles []string) (names []string) {
+	for _, p := range t.Packages {
+		if p.Arches != nil && covers(p.Arches, a) && p.Profiles.Holds(profiles) {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 func covers(wildcards []ArchWildcard, a Arch) bool {
 	return slices.ContainsFunc(wildcards, func(w ArchWildcard) bool { return w.Matches(a) })
 }

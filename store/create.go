@@ -26,6 +26,7 @@ type New struct {
 	Supersedes  *int64
 	Dynamic     json.RawMessage // of a workflow: what it is about
 	Run         *Firing         // of a schedule: made once for it, else Decided
+	Dropped     []debusine.DroppedArchitecture
 
 	parent, root   *int64 // of a child; nil for what has an execution of its own
 	execution      string // the Temporal workflow of a child
@@ -90,11 +91,15 @@ func (db *DB) Create(ctx context.Context, n New) (id int64, err error) {
 func (db *DB) insert(ctx context.Context, tx pgx.Tx, p prepared) (id int64, err error) {
 	status, result := p.first(), debusine.Result("")
 	var output json.RawMessage
-	if p.failed != nil {
+	switch {
+	case p.failed != nil:
 		status, result = debusine.Completed, debusine.Error
-		if output, err = json.Marshal(p.failed); err != nil {
-			return 0, err
-		}
+		output, err = json.Marshal(p.failed)
+	case len(p.Dropped) > 0:
+		output, err = json.Marshal(debusine.OutputData{Dropped: p.Dropped})
+	}
+	if err != nil {
+		return 0, err
 	}
 	reactions, err := json.Marshal(p.Reactions)
 	if err != nil {

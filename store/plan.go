@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -23,6 +24,9 @@ func (db *DB) Plan(ctx context.Context, req task.PlanRequest) (out task.Planned,
 		if err != nil {
 			return err
 		}
+		if err := noteDropped(ctx, tx, req); err != nil {
+			return err
+		}
 		for _, step := range req.Steps {
 			child, err := db.planStep(ctx, tx, parent, step)
 			if err != nil {
@@ -33,6 +37,20 @@ func (db *DB) Plan(ctx context.Context, req task.PlanRequest) (out task.Planned,
 		return nil
 	})
 	return out, err
+}
+
+// noteDropped tells of what the workflow leaves out while it runs; its end tells
+// again.
+func noteDropped(ctx context.Context, tx pgx.Tx, req task.PlanRequest) error {
+	if len(req.Dropped) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(debusine.OutputData{Dropped: req.Dropped})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE work_requests SET output_data = coalesce(output_data, '{}') || $2::jsonb WHERE id = $1`, req.Parent, raw)
+	return err
 }
 
 // parent is what a child takes from its parent.

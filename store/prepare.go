@@ -16,6 +16,25 @@ import (
 
 // prepare checks the data, resolves the lookups and settles on tags and queue.
 func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
+	p, err := db.settle(ctx, tx, n)
+	if err != nil || p.failed != nil || n.TaskType == debusine.WorkflowTask {
+		return p, err
+	}
+	switch n.TaskType {
+	case debusine.SigningTask:
+		queue := task.SigningQueue // made by a migration; no machine is entitled to it
+		p.queue = &queue
+		return p, nil
+	case debusine.ServerTask, debusine.WaitTask:
+		return p, nil
+	}
+	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
+	p.queue = &queue
+	return p, err
+}
+
+// settle is prepare without the queue: it writes nothing.
+func (db *DB) settle(ctx context.Context, tx querier, n New) (prepared, error) {
 	p := prepared{New: n}
 	if n.TaskType == debusine.WorkflowTask {
 		return p.workflow()
@@ -46,19 +65,7 @@ func (db *DB) prepare(ctx context.Context, tx pgx.Tx, n New) (prepared, error) {
 	if err != nil {
 		return p, err
 	}
-	if p.configured, err = json.Marshal(data); err != nil {
-		return p, err
-	}
-	switch n.TaskType {
-	case debusine.SigningTask:
-		queue := task.SigningQueue // made by a migration; no machine is entitled to it
-		p.queue = &queue
-		return p, nil
-	case debusine.ServerTask, debusine.WaitTask:
-		return p, nil
-	}
-	queue, err := ensureQueue(ctx, tx, p.required, p.gate)
-	p.queue = &queue
+	p.configured, err = json.Marshal(data)
 	return p, err
 }
 
@@ -74,7 +81,7 @@ func (p prepared) workflow() (prepared, error) {
 }
 
 // configure applies the task configuration and resolves again what it changed.
-func (p *prepared) configure(ctx context.Context, tx pgx.Tx, definition task.Definition, data task.Data, about task.Description) (task.Data, error) {
+func (p *prepared) configure(ctx context.Context, tx querier, definition task.Definition, data task.Data, about task.Description) (task.Data, error) {
 	target := taskconfig.Target{TaskType: p.TaskType, TaskName: p.TaskName, Subject: about.Subject, Context: about.ConfigurationContext,
 		TagsProvided: p.provided, TagsRequired: p.required}
 	name, named := data.Configuration()
@@ -122,12 +129,8 @@ func withSteps(dynamic json.RawMessage, steps []taskconfig.Step) (json.RawMessag
 }
 
 // resolve turns the needs into ids of dynamic task data.
-func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task.Description, error) {
-	reader := reader{q: tx, workspace: p.WorkspaceID, user: p.CreatedBy}
-	if p.root != nil {
-		reader.root = *p.root
-	}
-	description, dynamic, err := reader.describe(ctx, data)
+func (p *prepared) resolve(ctx context.Context, tx querier, data task.Data) (task.Description, error) {
+	description, dynamic, err := readerFor(tx, p.New).describe(ctx, data)
 	if err != nil {
 		return description, err
 	}
@@ -142,7 +145,7 @@ func (p *prepared) resolve(ctx context.Context, tx pgx.Tx, data task.Data) (task
 
 // holdInputs keeps artifacts from being removed until the work request that takes
 // them is there, which keeps them from then on (keptSQL).
-func holdInputs(ctx context.Context, tx pgx.Tx, ids []int64) error {
+func holdInputs(ctx context.Context, tx querier, ids []int64) error {
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	rows, err := tx.Query(ctx, `SELECT id FROM artifacts WHERE id = ANY($1) ORDER BY id FOR KEY SHARE`, ids)

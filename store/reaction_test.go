@@ -316,3 +316,20 @@ func TestAnOutputThatPostgreSQLRefusesRecordsNothing(t *testing.T) {
 	w.wants(id, "running:")
 	w.complete(b.AttemptID, debusine.Failure, `{}`)
 }
+
+func TestAnOutputIsTheArtifactThatTheFiltersTake(t *testing.T) {
+	w := newWorld(t)
+	root, id := w.child(task.Reactions{OnSuccess: []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: "internal@collections",
+		NameTemplate: "signing-template-amd64-b", Filters: map[string]any{"category": "debian:binary-package", "data__deb_fields__Package": "b"}}}})
+	b := w.begin(w.deliver(id, 0))
+	var want int64
+	for _, name := range []string{"a", "b", "c"} {
+		if made := w.made(id, b.AttemptID, "debian:binary-package", fmt.Sprintf(`{"deb_fields": {"Package": %q}}`, name)); name == "b" {
+			want = made
+		}
+	}
+	w.complete(b.AttemptID, debusine.Success, `{}`)
+	if got := w.items(debusine.CategoryWorkflowInternal, fmt.Sprintf("workflow-%d", root)); len(got) != 1 || *got[0].Artifact != want {
+		t.Errorf("%+v, wanted artifact %d", got, want)
+	}
+}

@@ -43,7 +43,9 @@ func (r reader) signingFacts(ctx context.Context, raw json.RawMessage) (facts ta
 		}
 	}
 	facts = data.Facts(found)
-	facts.Environments, err = r.environments(ctx, task.SbuildWorkflowData{TargetDistribution: data.TargetDistribution(), Backend: data.SbuildBackend})
+	var target task.Source
+	err = r.environments(ctx, task.SbuildWorkflowData{TargetDistribution: data.TargetDistribution(), Backend: data.SbuildBackend}, &target)
+	facts.Environments = target.Environments
 	return facts, err
 }
 

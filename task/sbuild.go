@@ -52,9 +52,7 @@ func Backends() []string { return []string{"incus-lxc", "incus-vm", "qemu", "sch
 var components = []string{"any", "all", "source"}
 
 func (d *SbuildData) check() error {
-	if d.Backend == "" || d.Backend == "auto" {
-		d.Backend = "unshare"
-	}
+	d.Backend = backendOr(d.Backend)
 	if len(d.BuildComponents) == 0 {
 		d.BuildComponents = []string{"any"}
 	}
@@ -85,6 +83,14 @@ func (d *SbuildData) check() error {
 		return err
 	}
 	return d.checkOptions()
+}
+
+// backendOr is the backend, or the one that auto and nothing mean.
+func backendOr(name string) string {
+	if name == "" || name == "auto" {
+		return "unshare"
+	}
+	return name
 }
 
 func checkBackend(name string) error {
@@ -190,16 +196,22 @@ func (d *SbuildData) Options() string {
 
 // Needs the source, the extra packages and an environment of the architecture.
 func (d *SbuildData) Needs() []Need {
-	format, category := "tarball", debusine.CategorySystemTarball
-	if d.Backend == "qemu" || d.Backend == "incus-vm" {
-		format, category = "image", debusine.CategorySystemImage
-	}
 	return []Need{
 		{Field: "input_source_artifact_id", Lookups: []debusine.Lookup{d.Input.SourceArtifact}, Categories: []string{"debian:source-package"}},
-		{Field: "environment_id", Lookups: []debusine.Lookup{d.Environment}, Categories: []string{category}, DefaultCategory: "debian:environments",
-			Environment: &Environment{Architecture: d.BuildArchitecture, Format: format, Backend: d.Backend, Task: "sbuild"}},
+		d.EnvironmentNeed(),
 		{Field: "input_extra_binary_artifacts_ids", Lookups: d.Input.ExtraBinaryArtifacts, Many: true, Categories: []string{"debian:binary-package", "debian:upload"}},
 	}
+}
+
+// EnvironmentNeed is the system that the build runs in: an image for virtual
+// machines, else a tarball.
+func (d *SbuildData) EnvironmentNeed() Need {
+	format, category, backend := "tarball", debusine.CategorySystemTarball, backendOr(d.Backend)
+	if backend == "qemu" || backend == "incus-vm" {
+		format, category = "image", debusine.CategorySystemImage
+	}
+	return Need{Field: "environment_id", Lookups: []debusine.Lookup{d.Environment}, Categories: []string{category}, DefaultCategory: debusine.CategoryEnvironments,
+		Environment: &Environment{Architecture: d.BuildArchitecture, Format: format, Backend: backend, Task: "sbuild"}}
 }
 
 // Requires a machine of the architecture with sbuild and the backend.

@@ -28,6 +28,8 @@ var (
 type PlanRequest struct {
 	Parent int64  `json:"parent"`
 	Steps  []Step `json:"steps"`
+	// Dropped are told of the parent while it runs, too.
+	Dropped []debusine.DroppedArchitecture `json:"dropped_architectures,omitempty"`
 	// Execution is the Temporal id of the workflow that asks, which the activity
 	// fills in: a run that was retried since must not plan for the next.
 	Execution string `json:"-"`
@@ -83,12 +85,23 @@ type Source struct {
 	PackageList   string   `json:"package_list,omitempty"`
 	AllOn         string   `json:"build_indep_architecture,omitempty"`
 	Environments  []string `json:"environments"` // architectures that have one for the target
+	// Suite are the architectures of the target's Release file, as the newest
+	// environment knows them; nil when none does.
+	Suite []string `json:"suite_architectures,omitempty"`
+	// Mirror and Components are those of the newest environment.
+	Mirror     string   `json:"mirror,omitempty"`
+	Components []string `json:"components,omitempty"`
+	// NoWorker says why no enabled worker can build for a requested architecture.
+	NoWorker map[string]string `json:"no_worker,omitempty"`
+	// Asked is when the work request was made.
+	Asked time.Time `json:"asked,omitzero"`
 }
 
 // Targets is what the .dsc says about where the source can be built.
 func (s Source) Targets() (debian.Targets, error) {
 	return debian.ParseTargets(func(field string) string {
-		return map[string]string{"Architecture": s.Architectures, "Package-List": s.PackageList, "Build-Indep-Architecture": s.AllOn}[field]
+		// Where all is built is asked for by itself: AllOn.
+		return map[string]string{"Architecture": s.Architectures, "Package-List": s.PackageList}[field]
 	})
 }
 

@@ -167,6 +167,37 @@ func Entitled(workerProvided, workerRequired, taskRequired, taskProvided []strin
 	return without(taskRequired, workerProvided), without(workerRequired, taskProvided)
 }
 
+// Machine is what the two-way test asks of a machine.
+type Machine struct{ Provided, Required []string }
+
+// Nearest is the machine that lacks least of what the work requires, and among
+// equals demands least that the work lacks: what both are. none says that there is
+// no machine at all.
+func Nearest(machines []Machine, taskRequired, taskProvided []string) (missing, unmet []string, none bool) {
+	for i, m := range machines {
+		lacks, demands := Entitled(m.Provided, m.Required, taskRequired, taskProvided)
+		if i == 0 || len(lacks) < len(missing) || len(lacks) == len(missing) && len(demands) < len(unmet) {
+			missing, unmet = lacks, demands
+		}
+	}
+	return missing, unmet, len(machines) == 0
+}
+
+// NobodyFor says in words why none of the enabled machines may have work; nothing
+// when one may. For what other work a machine is kept is nobody's business.
+func NobodyFor(enabled []Machine, taskRequired, taskProvided []string) string {
+	missing, unmet, none := Nearest(enabled, QueueRequired(taskRequired), taskProvided)
+	switch {
+	case none:
+		return "no worker is enabled"
+	case len(missing) > 0:
+		return "no enabled worker provides " + strings.Join(missing, ", ")
+	case len(unmet) > 0:
+		return "every enabled worker that could is kept for other work"
+	}
+	return ""
+}
+
 func without(tags, has []string) []string {
 	return slices.DeleteFunc(tagSet(tags), func(tag string) bool { return slices.Contains(has, tag) })
 }

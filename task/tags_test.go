@@ -130,3 +130,24 @@ func TestAnAdministratorSaysWhichTasksAMachineRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestWhyNobodyMayHaveTheWorkIsToldInWords(t *testing.T) {
+	const arm, big = "worker:class:arm", "worker:class:big"
+	for name, c := range map[string]struct {
+		machines []Machine
+		provided []string
+		want     string
+	}{
+		"there is no machine":                   {nil, nil, "no worker is enabled"},
+		"one may":                               {[]Machine{{}, {Provided: []string{arm, big}}}, nil, ""},
+		"the nearest lacks one":                 {[]Machine{{}, {Provided: []string{arm}}}, nil, "no enabled worker provides " + big},
+		"all lack all":                          {[]Machine{{}}, nil, "no enabled worker provides " + arm + ", " + big},
+		"it is kept for other work":             {[]Machine{{Provided: []string{arm}}, {Provided: []string{arm, big}, Required: []string{"task:scope:x"}}}, nil, "every enabled worker that could is kept for other work"},
+		"it is kept for this":                   {[]Machine{{Provided: []string{arm, big}, Required: []string{"task:scope:x"}}}, []string{"task:scope:x"}, ""},
+		"of two that could one wants no others": {[]Machine{{Provided: []string{arm, big}, Required: []string{"task:scope:x"}}, {Provided: []string{arm, big}}}, nil, ""},
+	} {
+		if got := NobodyFor(c.machines, []string{arm, big}, c.provided); got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

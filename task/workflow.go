@@ -1,7 +1,6 @@
 package task
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"regexp"
@@ -41,101 +40,30 @@ type WorkflowData interface {
 	Describe(found map[string][]debusine.Artifact) Description
 }
 
-// SbuildWorkflowData is the input of the sbuild workflow: spec §4.1. What is
-// not listed is not accepted yet.
+// SbuildWorkflowData is the input of the sbuild workflow: spec §4.1, and what
+// Debusine does not have: lists for task configuration, cross builds, build
+// options and path, and what becomes of architectures without machines. Defaults
+// are filled in by check, but for AllOn, which asks the source.
 type SbuildWorkflowData struct {
 	common
-	Prefix                   string      `json:"prefix,omitempty"`
-	Input                    SbuildInput `json:"input"`
-	TargetDistribution       string      `json:"target_distribution"` // vendor:codename
-	Backend                  string      `json:"backend,omitempty"`
-	Architectures            []string    `json:"architectures"`
-	ArchAllBuildArchitecture string      `json:"arch_all_build_architecture,omitempty"` // see AllOn
-	EnvironmentVariant       *string     `json:"environment_variant,omitempty"`
-	// Ours, for task configuration: of the requested architectures only those of the
-	// list, when it has any, and none of the other list are built on.
-	ArchitecturesAllowlist []string `json:"architectures_allowlist,omitempty"`
-	ArchitecturesDenylist  []string `json:"architectures_denylist,omitempty"`
-	Retries                         // retry_on is ours
-}
-
-// Needs the source package, or an upload that extends it.
-func (d *SbuildWorkflowData) Needs() []Need {
-	return []Need{{Field: "input_source_artifact_id", Lookups: []debusine.Lookup{d.Input.SourceArtifact},
-		Categories: []string{debusine.CategorySourcePackage, debusine.CategoryUpload},
-		Follow:     []Follow{{From: debusine.CategoryUpload, Relation: "extends", To: debusine.CategorySourcePackage}}}}
-}
-
-// Describe names the source package and the target's codename.
-func (d *SbuildWorkflowData) Describe(found map[string][]debusine.Artifact) Description {
-	var source struct{ Name, Version string }
-	for _, a := range found["input_source_artifact_id"] {
-		_ = json.Unmarshal(a.Data, &source) // validated when the artifact was made
-	}
-	return Description{Subject: source.Name, ParameterSummary: source.Name + "_" + source.Version, ConfigurationContext: d.Codename(),
-		Source: source.Name, Version: source.Version, Suite: d.Codename()}
-}
-
-// Vendor is the first half of the target distribution.
-func (d *SbuildWorkflowData) Vendor() string {
-	v, _, _ := strings.Cut(d.TargetDistribution, ":")
-	return v
-}
-
-// Codename is the second half of the target distribution.
-func (d *SbuildWorkflowData) Codename() string {
-	_, c, _ := strings.Cut(d.TargetDistribution, ":")
-	return c
-}
-
-// Environment is the lookup of the environment for the target, without the
-// architecture, which the task adds.
-func (d *SbuildWorkflowData) Environment() debusine.Lookup {
-	text := d.Vendor() + "/match:codename=" + d.Codename()
-	if d.EnvironmentVariant != nil {
-		text += ":variant=" + *d.EnvironmentVariant
-	}
-	return debusine.LookupOf(text)
-}
-
-// AllOn is the machine that builds the packages of Architecture all: the
-// parameter, else the source's Build-Indep-Architecture, else amd64.
-func (d *SbuildWorkflowData) AllOn(source Source) string {
-	return cmp.Or(d.ArchAllBuildArchitecture, source.AllOn, fallbackArchitecture)
-}
-
-func (d *SbuildWorkflowData) check() error {
-	if d.Input.SourceArtifact.IsZero() {
-		return missing("input.source_artifact")
-	}
-	if !targetDistribution.MatchString(d.TargetDistribution) {
-		return debusine.Invalid{What: "target_distribution must be vendor:codename", Hint: "for example debian:bookworm", Per: map[string]string{"target_distribution": "malformed"}}
-	}
-	if d.Backend != "" && d.Backend != "auto" && d.Backend != "unshare" {
-		return debusine.Invalidf("backend %.80q is not supported", d.Backend)
-	}
-	if d.EnvironmentVariant != nil && *d.EnvironmentVariant != "" && !plainWord(*d.EnvironmentVariant) {
-		return debusine.Invalidf("environment_variant %.80q is not a word", *d.EnvironmentVariant)
-	}
-	if !stepPrefix.MatchString(d.Prefix) {
-		return debusine.Invalidf("prefix %.80q is not made of letters, digits and +._|:-", d.Prefix)
-	}
-	if len(d.Architectures) == 0 {
-		return missing("architectures")
-	}
-	if extra, err := json.Marshal(d.Input.ExtraBinaryArtifacts); err != nil || len(extra)*len(d.Architectures) > longestData || len(d.Input.ExtraBinaryArtifacts) > mostExtra {
-		return debusine.Invalidf("input.extra_binary_artifacts is too long a list")
-	}
-	if err := d.Retries.check(); err != nil {
-		return err
-	}
-	allOn := orDefault(d.ArchAllBuildArchitecture)
-	for field, list := range map[string][]string{"architectures_allowlist": d.ArchitecturesAllowlist, "architectures_denylist": d.ArchitecturesDenylist} {
-		if err := checkArches(field, list, allOn); err != nil {
-			return err
-		}
-	}
-	return checkArches("architectures", d.Architectures, allOn)
+	Prefix                   string              `json:"prefix,omitempty"`
+	Input                    SbuildInput         `json:"input"`               // the source may be an upload that extends it
+	TargetDistribution       string              `json:"target_distribution"` // vendor:codename
+	Backend                  string              `json:"backend,omitempty"`
+	Architectures            []string            `json:"architectures"`
+	ArchitecturesAllowlist   []string            `json:"architectures_allowlist,omitempty"`     // of those only these, when there are any
+	ArchitecturesDenylist    []string            `json:"architectures_denylist,omitempty"`      // and none of these
+	ArchAllBuildArchitecture string              `json:"arch_all_build_architecture,omitempty"` // see AllOn
+	CrossBuildArchitecture   string              `json:"cross_build_architecture,omitempty"`    // packages of other architectures are cross built on it
+	WithoutWorker            string              `json:"without_worker,omitempty"`              // wait or drop; default wait
+	EnvironmentVariant       *string             `json:"environment_variant,omitempty"`
+	ExtraRepositories        []ExtraRepository   `json:"extra_repositories,omitempty"`
+	BinNMU                   *BinNMU             `json:"binnmu,omitempty"` // of the same moment on every architecture
+	BuildProfiles            []string            `json:"build_profiles,omitempty"`
+	BuildOptions             string              `json:"build_options,omitempty"`
+	BuildPath                string              `json:"build_path,omitempty"`
+	SigningTemplateNames     map[string][]string `json:"signing_template_names,omitempty"` // packages by architecture
+	Retries                                      // retry_on is ours
 }
 
 var (
@@ -144,21 +72,6 @@ var (
 	// A prefix stands in the names of steps, which lookups split at slashes.
 	stepPrefix = regexp.MustCompile(`^[A-Za-z0-9+._|:-]{0,100}$`)
 )
-
-func checkArches(field string, arches []string, all string) error {
-	for i, a := range arches {
-		if slices.Contains(arches[:i], a) {
-			return debusine.Invalidf("%s: %s is given twice", field, a)
-		}
-		if a == "all" {
-			continue
-		}
-		if err := checkArch(field, a); err != nil {
-			return err
-		}
-	}
-	return checkArch("arch_all_build_architecture", all)
-}
 
 // UpdateEnvironmentsData is the input of update_environments: spec §4.9.
 type UpdateEnvironmentsData struct {

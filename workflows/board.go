@@ -18,7 +18,8 @@ type board struct {
 	children []task.Child
 	outcomes []task.Outcome
 	left     []debusine.DroppedArchitecture
-	end      string // how it ended
+	lacks    map[string]string // by step: why no enabled worker could take it when it was asked for
+	end      string            // how it ended
 	waits    *waits
 	next     string // what it waits for
 }
@@ -38,6 +39,25 @@ func (b *board) add(children []task.Child, outcomes []task.Outcome) (first int) 
 }
 
 func (b *board) show(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, b.String()) }
+
+// waiting notes why a step's work will wait; nothing without a reason.
+func (b *board) waiting(step, why string) {
+	if why == "" {
+		return
+	}
+	if b.lacks == nil {
+		b.lacks = map[string]string{}
+	}
+	b.lacks[step] = why
+}
+
+// lack is the end of a line that says why a child waits.
+func (b *board) lack(c task.Child) string {
+	if why := b.lacks[c.Step]; why != "" {
+		return "; " + task.Plain(why)
+	}
+	return ""
+}
 
 // finish shows how it ended.
 func (b *board) finish(ctx workflow.Context, end string) {
@@ -120,9 +140,9 @@ func (b *board) standing(c task.Child, o task.Outcome) string {
 	case o.Status == "" && c.Kind == debusine.WorkflowTask:
 		return "under way"
 	case o.Status == "" && c.Task == task.RetryWorkflow:
-		return "under way, with retries"
+		return "under way, with retries" + b.lack(c)
 	case o.Status == "":
-		return "asked for on queue " + task.Plain(c.Queue)
+		return "asked for on queue " + task.Plain(c.Queue) + b.lack(c)
 	case o.Status == debusine.Completed && o.Class.Known():
 		return string(o.Result) + " (" + string(o.Class) + ")"
 	case o.Status == debusine.Completed:

@@ -10,12 +10,13 @@ import (
 
 func TestTheBoardTellsHowAWorkflowStands(t *testing.T) {
 	b := &board{root: 12, about: "Building hello 2.10-3 for debian:trixie",
-		children: []task.Child{{ID: 13, Summary: "Build hello_2.10-3 on amd64", Queue: "build/amd64"}, {ID: 14, Summary: "Build hello_2.10-3 on all"}},
-		outcomes: []task.Outcome{{}, {Status: debusine.Completed, Result: debusine.Failure}},
+		children: []task.Child{{ID: 13, Summary: "Build hello_2.10-3 on amd64", Queue: "build/amd64"}, {ID: 15, Step: "build-i386", Summary: "i386", Queue: "build/i386"}, {ID: 14, Summary: "Build hello_2.10-3 on all"}},
+		outcomes: []task.Outcome{{}, {}, {Status: debusine.Completed, Result: debusine.Failure}},
+		lacks:    map[string]string{"build-i386": "no enabled worker"},
 		left:     []debusine.DroppedArchitecture{{Architecture: "i386", Reason: "there is no environment"}}}
-	for _, want := range []string{"**Building hello 2.10-3 for debian:trixie**", "1 of 2 ended, 1 of them without success",
+	for _, want := range []string{"**Building hello 2.10-3 for debian:trixie**", "1 of 3 ended, 1 of them without success",
 		"- Build hello_2.10-3 on amd64: **asked for on queue build/amd64** (work request 13)", "- Build hello_2.10-3 on all: **failure** (work request 14)",
-		"- left out i386: there is no environment"} {
+		"asked for on queue build/i386; no enabled worker**", "- left out i386: there is no environment"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b)
 		}

@@ -13,7 +13,7 @@ const window = 100
 
 // runSteps plans the steps and does them, and gives their outcomes in order.
 func runSteps(ctx workflow.Context, start task.WorkflowStart, b *board, steps ...task.Step) ([]task.Outcome, error) {
-	planned, err := task.Plan.OnServer(ctx, task.PlanRequest{Parent: start.ID, Steps: steps})
+	planned, err := task.Plan.OnServer(ctx, task.PlanRequest{Parent: start.ID, Steps: steps, Dropped: b.left})
 	if err != nil {
 		return nil, err
 	}

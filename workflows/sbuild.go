@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -19,10 +20,10 @@ func Sbuild(ctx workflow.Context, start task.WorkflowStart) (task.Outcome, error
 	return runStory(ctx, start, "Building a source package", func(ctx workflow.Context, b *board) (debusine.Result, debusine.OutputData, error) {
 		s.board = b
 		if err := s.prepare(ctx); err != nil {
-			return "", s.output, err
+			return "", s.left, err
 		}
 		result, err := s.run(ctx)
-		return result, s.output, err
+		return result, s.left, err
 	})
 }
 
@@ -30,7 +31,7 @@ type sbuild struct {
 	start  task.WorkflowStart
 	data   task.SbuildWorkflowData
 	source task.Source
-	output debusine.OutputData
+	left   debusine.OutputData // what is told of it at its end
 	board  *board
 }
 
@@ -43,6 +44,9 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.data.BinNMU != nil && s.data.BinNMU.Timestamp == nil && !s.source.Asked.IsZero() {
+		s.data.BinNMU.Timestamp = &s.source.Asked // the same entry on every architecture, and of a retry
+	}
 	s.board.about = fmt.Sprintf("Building %s %s for %s", s.source.Name, s.source.Version, s.data.TargetDistribution)
 	about := task.Description{Source: s.source.Name, Version: s.source.Version, Suite: s.data.Codename()}
 	return workflow.UpsertTypedSearchAttributes(ctx, about.Attributes()...)
@@ -50,12 +54,17 @@ func (s *sbuild) prepare(ctx workflow.Context) (err error) {
 
 func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	build, dropped := ArchesToBuild(s.data, s.source)
-	s.output.Dropped, s.board.left = dropped, dropped
+	s.left.Dropped, s.board.left = dropped, dropped
 	if len(build) == 0 {
 		return "", fault("no architecture is left to build on: " + Reasons(dropped))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, task.ArchitectureAttribute(build)); err != nil {
 		return "", err
+	}
+	if s.data.WithoutWorker == task.WaitForWorker {
+		for _, arch := range build {
+			s.board.waiting(s.data.Prefix+"build-"+arch, s.source.NoWorker[arch])
+		}
 	}
 	steps, err := s.steps(build)
 	if err != nil {
@@ -65,9 +74,10 @@ func (s *sbuild) run(ctx workflow.Context) (debusine.Result, error) {
 	return summarize(outcomes), err
 }
 
-// ArchesToBuild is requested ∩ allowed and not denied ∩ source ∩ having an
-// environment, sorted; all that is dropped is told with its reason. "all" is built
-// in the environment that data and source name for it.
+// ArchesToBuild is requested ∩ allowed and not denied ∩ source ∩ accepted by the
+// suite ∩ having an environment ∩, when data say so, having an enabled worker;
+// sorted. All that is dropped is told with its reason. "all" is built in the
+// environment that data and source name for it.
 func ArchesToBuild(data task.SbuildWorkflowData, source task.Source) (build []string, dropped []debusine.DroppedArchitecture) {
 	for _, a := range data.Architectures {
 		if reason := whyNot(a, data, source); reason != "" {
@@ -81,23 +91,26 @@ func ArchesToBuild(data task.SbuildWorkflowData, source task.Source) (build []st
 }
 
 func whyNot(arch string, data task.SbuildWorkflowData, source task.Source) string {
-	needs := arch
-	if arch == "all" {
-		needs = data.AllOn(source)
-	}
-	targets, unfit := source.Targets()
-	if unfit == nil {
-		unfit = targets.Builds(debian.Arch(arch), nil)
-	}
+	needs := data.BuildsOn(arch, source)
+	_, unfit := data.Makes(arch, source)
+	_, unknown := debian.ParseArch(needs)
 	switch {
 	case len(data.ArchitecturesAllowlist) > 0 && !slices.Contains(data.ArchitecturesAllowlist, arch):
 		return "it is not in architectures_allowlist"
 	case slices.Contains(data.ArchitecturesDenylist, arch):
 		return "it is in architectures_denylist"
+	case arch == "all" && data.BinNMU != nil:
+		return "a binNMU makes no packages of Architecture: all"
 	case unfit != nil:
 		return unfit.Error()
+	case unknown != nil:
+		return "the source's Build-Indep-Architecture is no architecture; name one as arch_all_build_architecture"
+	case arch != "all" && source.Suite != nil && !slices.Contains(source.Suite, arch):
+		return "the suite does not accept it: its Release file has " + strings.Join(source.Suite, " ")
 	case !slices.Contains(source.Environments, needs):
 		return "there is no environment of architecture " + needs + " for the target distribution"
+	case data.WithoutWorker == task.DropWithoutWorkers && source.NoWorker[arch] != "":
+		return source.NoWorker[arch]
 	}
 	return ""
 }
@@ -118,14 +131,7 @@ func Reasons(dropped []debusine.DroppedArchitecture) string {
 func (s *sbuild) steps(build []string) ([]task.Step, error) {
 	steps := make([]task.Step, 0, len(build))
 	for _, arch := range build {
-		data := task.SbuildData{
-			Input:             task.SbuildInput{SourceArtifact: debusine.LookupID(s.source.Artifact), ExtraBinaryArtifacts: s.data.Input.ExtraBinaryArtifacts},
-			BuildArchitecture: arch, Environment: s.data.Environment(), Backend: s.data.Backend, BuildComponents: []string{"any"},
-		}
-		if arch == "all" {
-			data.BuildArchitecture, data.BuildComponents = s.data.AllOn(s.source), []string{"all"}
-		}
-		raw, err := json.Marshal(data)
+		raw, err := json.Marshal(s.data.Build(arch, s.source))
 		if err != nil {
 			return nil, err
 		}
@@ -139,17 +145,33 @@ func (s *sbuild) steps(build []string) ([]task.Step, error) {
 // log takes its place however the build ended. What was built, and the log, also
 // go by name into the workflow's internal collection.
 func (s *sbuild) reactions(arch string) task.Reactions {
-	const logs, category = "_@debian:package-build-logs", "debian:package-build-log"
+	const logs = "_@debian:package-build-logs"
 	about := map[string]any{"vendor": s.data.Vendor(), "codename": s.data.Codename(), "architecture": arch,
 		"srcpkg_name": s.source.Name, "srcpkg_version": s.source.Version}
-	output := func(name, category string) task.Reaction {
-		return task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: "internal@collections", NameTemplate: s.data.Prefix + name + arch,
-			Filters: map[string]any{"category": category}, Variables: map[string]any{"architecture": arch, "source_package_name": s.source.Name}}
+	keep := []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: logs, Filters: map[string]any{"category": debusine.CategoryPackageBuildLog}, Variables: about},
+		s.output("buildlog-"+arch, debusine.CategoryPackageBuildLog, arch)}
+	built := s.output("build-"+arch, debusine.CategoryUpload, arch)
+	if names, _ := s.data.Makes(arch, s.source); names != nil && len(strings.Join(names, " "))*len(s.data.Architectures) < longestNames {
+		built.Variables["binary_names"] = names
 	}
-	keep := []task.Reaction{{Action: task.UpdateCollectionWithArtifacts, Collection: logs, Filters: map[string]any{"category": category}, Variables: about},
-		output("buildlog-", category)}
+	made := []task.Reaction{built}
+	for _, name := range s.data.SigningTemplateNames[arch] {
+		template := s.output("signing-template-"+arch+"-"+name, debusine.CategoryBinaryPackage, arch)
+		template.Filters["data__deb_fields__Package"], template.Variables["binary_package_name"] = name, name
+		made = append(made, template)
+	}
 	return task.Reactions{
-		OnCreation: []task.Reaction{{Action: task.UpdateCollectionWithData, Collection: logs, Category: category, Data: about}},
-		OnSuccess:  append([]task.Reaction{output("build-", "debian:upload")}, keep...), OnFailure: keep,
+		OnCreation: []task.Reaction{{Action: task.UpdateCollectionWithData, Collection: logs, Category: debusine.CategoryPackageBuildLog, Data: about}},
+		OnSuccess:  append(made, keep...), OnFailure: keep,
 	}
+}
+
+// longestNames bounds, in bytes, the names of packages that the plan carries: real
+// sources have some tens of thousands.
+const longestNames = 200_000
+
+// output puts an artifact of the build by name into the internal collection.
+func (s *sbuild) output(name, category, arch string) task.Reaction {
+	return task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: "internal@collections", NameTemplate: s.data.Prefix + name,
+		Filters: map[string]any{"category": category}, Variables: map[string]any{"architecture": arch, "source_package_name": s.source.Name}}
 }

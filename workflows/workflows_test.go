@@ -254,6 +254,111 @@ func TestArchesToBuild(t *testing.T) {
 	}
 }
 
+func TestEachReasonToLeaveAnArchitectureOutIsTold(t *testing.T) {
+	source := task.Source{Architectures: "any all", Environments: []string{"amd64", "arm64", "i386", "riscv64"}, Suite: []string{"amd64", "arm64", "i386", "s390x", "mips64el"},
+		PackageList: "hello deb devel optional arch=any\n hello-doc deb doc optional arch=all profile=!nodoc\n hello-cross deb doc optional arch=sparc64 profile=cross",
+		NoWorker:    map[string]string{"arm64": "no enabled worker provides worker:build-arch:arm64"}}
+	wanted := []string{"all", "amd64", "arm64", "riscv64", "s390x"}
+	for name, c := range map[string]struct {
+		data  task.SbuildWorkflowData
+		in    func(*task.Source)
+		build string
+		says  string
+	}{
+		"what the suite does not accept":          {task.SbuildWorkflowData{}, nil, "all amd64 arm64", "riscv64: the suite does not accept it: its Release file has amd64 arm64 i386 s390x mips64el; s390x: there is no environment"},
+		"nobody looked at the suite":              {task.SbuildWorkflowData{}, func(s *task.Source) { s.Suite = nil }, "all amd64 arm64 riscv64", "s390x: there is no environment of architecture s390x"},
+		"without a machine it is dropped":         {task.SbuildWorkflowData{WithoutWorker: task.DropWithoutWorkers}, nil, "all amd64", "arm64: no enabled worker provides worker:build-arch:arm64"},
+		"a profile takes all away":                {task.SbuildWorkflowData{BuildProfiles: []string{"nodoc"}}, nil, "amd64 arm64", `all: the source package makes nothing for all with the build profiles "nodoc"`},
+		"a rebuild has no packages for all":       {task.SbuildWorkflowData{BinNMU: &task.BinNMU{}}, nil, "amd64 arm64", "all: a binNMU makes no packages"},
+		"all on a machine without environment":    {task.SbuildWorkflowData{ArchAllBuildArchitecture: "s390x"}, nil, "amd64 arm64", "all: there is no environment of architecture s390x"},
+		"all where the source wants it":           {task.SbuildWorkflowData{}, func(s *task.Source) { s.AllOn = "s390x" }, "amd64 arm64", "all: there is no environment of architecture s390x"},
+		"the parameter beats the source":          {task.SbuildWorkflowData{ArchAllBuildArchitecture: "i386"}, func(s *task.Source) { s.AllOn = "s390x" }, "all amd64 arm64", "riscv64"},
+		"the source wants all where nothing is":   {task.SbuildWorkflowData{}, func(s *task.Source) { s.AllOn = "amd64 i386" }, "amd64 arm64", "all: the source's Build-Indep-Architecture is no architecture"},
+		"cross builds need one environment alone": {task.SbuildWorkflowData{CrossBuildArchitecture: "amd64"}, nil, "all amd64 arm64 s390x", "riscv64: the suite does not accept it"},
+		"profiles of a cross build count": {task.SbuildWorkflowData{CrossBuildArchitecture: "amd64", Architectures: []string{"sparc64"}},
+			func(s *task.Source) {
+				s.Suite, s.Architectures, s.PackageList = nil, "any", "hello deb devel optional arch=any profile=!nocheck"
+			}, "", "with the build profiles"},
+	} {
+		s := source
+		if c.in != nil {
+			c.in(&s)
+		}
+		if c.data.Architectures == nil {
+			c.data.Architectures = wanted
+		}
+		build, dropped := workflows.ArchesToBuild(c.data, s)
+		if got := strings.Join(build, " "); got != c.build || !strings.Contains(workflows.Reasons(dropped), c.says) {
+			t.Errorf("%s: builds %q, drops %s", name, got, workflows.Reasons(dropped))
+		}
+	}
+}
+
+func TestParametersArePassedToEachBuild(t *testing.T) {
+	h := newHouse(t)
+	asked := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	h.source = task.Source{Artifact: 12, Name: "hello", Version: "1", Architectures: "any", Environments: []string{"amd64", "i386"}, Asked: asked,
+		NoWorker: map[string]string{"i386": "no enabled worker provides worker:build-arch:i386"}}
+	h.run(t, "sbuild", `{"input": {"source_artifact": 12, "extra_binary_artifacts": [77]}, "target_distribution": "debian:bookworm", "architectures": ["arm64", "i386", "amd64"],
+		"cross_build_architecture": "amd64", "environment_variant": "buildd", "build_profiles": ["stage1"], "build_options": "noopt  parallel=2", "build_path": "/build/x",
+		"binnmu": {"changelog": "Rebuild", "suffix": "+b1"}, "task_configuration": "mine@debusine:task-configuration",
+		"extra_repositories": [{"url": "http://mirror.example/debian", "suite": "bookworm-backports", "components": ["main"]}]}`)
+	stamps := map[string]bool{}
+	for _, s := range h.planned {
+		definition, err := task.WorkerTask("sbuild")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := definition.Parse(s.Data)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		d := parsed.(*task.SbuildData)
+		name, _ := d.Configuration()
+		if d.BuildArchitecture != "amd64" || d.Host() != strings.TrimPrefix(s.Name, "build-") || d.Environment.String() != "debian/match:codename=bookworm:variant=buildd" ||
+			d.BuildProfiles[0] != "stage1" || d.BuildOptions != "noopt parallel=2" || d.BuildPath != "/build/x" || d.BinNMU.Suffix != "+b1" || name != "mine" ||
+			len(d.ExtraRepositories) != 1 || len(d.Input.ExtraBinaryArtifacts) != 1 {
+			t.Errorf("%s: %s", s.Name, s.Data)
+		}
+		stamps[d.BinNMU.Timestamp.String()] = true
+	}
+	if len(h.planned) != 3 || len(stamps) != 1 || !stamps[asked.String()] {
+		t.Errorf("%d steps, changelog entries of %v", len(h.planned), stamps)
+	}
+}
+
+func TestPackagesForExperimentalAreBuiltInSid(t *testing.T) {
+	h := newHouse(t)
+	h.source = task.Source{Artifact: 12, Name: "hello", Version: "1", Architectures: "any", Environments: []string{"amd64"}, Mirror: "http://mirror.example/debian", Components: []string{"main", "contrib"}}
+	h.run(t, "sbuild", strings.Replace(build, "bookworm", "experimental", 1))
+	var d task.SbuildData
+	if err := json.Unmarshal(h.planned[0].Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	want := task.ExtraRepository{URL: "http://mirror.example/debian", Suite: "experimental", Components: []string{"main", "contrib"}}
+	if d.Environment.String() != "debian/match:codename=sid" || d.BuildDepResolver != "aspcud" || !strings.Contains(d.AspcudCriteria, "APT-Release:=/experimental/") ||
+		len(d.ExtraRepositories) != 1 || !reflect.DeepEqual(d.ExtraRepositories[0], want) {
+		t.Errorf("%s", h.planned[0].Data)
+	}
+	if about := h.planned[0].Reactions.OnCreation[0].Data; about["codename"] != "experimental" {
+		t.Errorf("the log is announced as %v", about)
+	}
+}
+
+func TestTemplatesForSignaturesAreOutputs(t *testing.T) {
+	h := newHouse(t)
+	h.source = task.Source{Artifact: 12, Name: "grub", Version: "1", Architectures: "any all", Environments: []string{"amd64"}, PackageList: "grub-efi deb admin optional arch=amd64\n grub-signed-template deb admin optional arch=amd64"}
+	h.run(t, "sbuild", strings.Replace(build, "{", `{"prefix": "x|", "signing_template_names": {"amd64": ["grub-signed-template"], "arm64": ["other"]}, `, 1))
+	r := h.planned[0].Reactions.OnSuccess
+	if len(h.planned) != 1 || len(r) != 4 || r[1].NameTemplate != "x|signing-template-amd64-grub-signed-template" ||
+		r[1].Filters["data__deb_fields__Package"] != "grub-signed-template" {
+		t.Errorf("%+v", r)
+	}
+	if names, _ := r[0].Variables["binary_names"].([]any); len(names) != 2 || names[0] != "grub-efi" {
+		t.Errorf("the upload is said to hold %v", r[0].Variables)
+	}
+}
+
 func TestListsOfArchitecturesNarrowWhatIsBuilt(t *testing.T) {
 	all := []string{"amd64", "arm64", "riscv64"}
 	for name, c := range map[string]struct {

@@ -2,6 +2,7 @@ package workeract
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -186,5 +187,30 @@ func TestComponentsAreReadFromTheRelease(t *testing.T) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestARepositoryAtTheEnvironmentsAddressHasItsKeys(t *testing.T) {
+	const key = "Signed-By: /usr/share/keyrings/x.pgp\n"
+	for name, c := range map[string]struct{ url, ours, want string }{
+		"the same address":           {"http://mirror.example/debian", "Types: deb\nURIs: http://mirror.example/debian/\nSuites: sid\nComponents: main\n" + key + "\n", key},
+		"an address that ends so":    {"http://mirror.example/debian/", "URIs: http://mirror.example/debian\n" + key, key},
+		"another address":            {"http://mirror.example/debian-security", "URIs: http://mirror.example/debian\n" + key, ""},
+		"a key that is of another":   {"http://mirror.example/a", "URIs: http://mirror.example/a\n\nURIs: http://mirror.example/b\n" + key, ""},
+		"the second of two":          {"http://mirror.example/b", "URIs: http://mirror.example/a\nSigned-By: a\n\nURIs: http://mirror.example/b\n" + key, key},
+		"a mirror that is not asked": {"http://mirror.example/b", "URIs: http://mirror.example/b\nTrusted: yes\n", "Trusted: yes\n"},
+	} {
+		folder := t.TempDir()
+		ours, theirs := filepath.Join(folder, "ours"), filepath.Join(folder, "theirs")
+		if err := os.WriteFile(ours, []byte(c.ours), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		script := strings.ReplaceAll(trustedAsTheEnvironment(c.url, theirs), "/etc/apt/sources.list.d/debusine.sources", ours)
+		if said, err := exec.Command("sh", "-e", "-c", runInside(script)).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, said)
+		}
+		if got, _ := os.ReadFile(theirs); string(got) != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }

@@ -95,7 +95,7 @@ func (o *Orchestrator) validate(ctx context.Context, n *store.New) error {
 		return err
 	}
 	if task.Canonical(n.TaskName) == task.SbuildWorkflow && !n.Misconfigured() {
-		if about.Architecture, err = o.validateSbuild(ctx, *n); err != nil {
+		if about.Architecture, err = o.validateSbuild(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -154,19 +154,21 @@ func (o *Orchestrator) validateSigned(ctx context.Context, n store.New) (string,
 }
 
 // validateSbuild looks at the data as they are after the task configuration, and
-// gives the architectures that will be built on, with commas.
-func (o *Orchestrator) validateSbuild(ctx context.Context, n store.New) (string, error) {
+// gives the architectures that will be built on, with commas. What is left out is
+// told from the start.
+func (o *Orchestrator) validateSbuild(ctx context.Context, n *store.New) (string, error) {
 	var data task.SbuildWorkflowData
 	if err := task.ReadWorkflow(n.Configured(), &data); err != nil {
 		return "", err
 	}
-	source, err := o.db.SourceFactsFor(ctx, n.WorkspaceID, n.CreatedBy, n.Configured())
+	source, err := o.db.SourceFactsFor(ctx, *n)
 	if err != nil {
 		return "", err
 	}
-	build, dropped := workflows.ArchesToBuild(data, source)
+	var build []string
+	build, n.Dropped = workflows.ArchesToBuild(data, source)
 	if len(build) == 0 {
-		return "", debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(dropped),
+		return "", debusine.Invalid{What: "no architecture is left to build on: " + workflows.Reasons(n.Dropped),
 			Hint: "see the environments with: debusine collection show " + data.Vendor() + " debian:environments"}
 	}
 	return strings.Join(build, ","), nil
