@@ -139,7 +139,7 @@ func retryChild(ctx context.Context, tx pgx.Tx, id, root int64) error {
 	return err
 }
 
-// revive puts a workflow back into the outbox, as its next run. Its id may end in a
+// revive puts a workflow back into the outbox, as its next run, configured anew. Its id may end in a
 // version, in which "~" means something else: only an earlier run is cut off.
 func revive(ctx context.Context, tx pgx.Tx, root int64) error {
 	tag, err := tx.Exec(ctx, `
@@ -153,7 +153,8 @@ func revive(ctx context.Context, tx pgx.Tx, root int64) error {
 	if tag.RowsAffected() == 0 {
 		return debusine.WithHint(debusine.Conflictf("its workflow, work request %d, is still running", root), "wait for its end, or abort it")
 	}
-	return nil
+	_, err = reconfigure(ctx, tx, root)
+	return err
 }
 
 // RootOf gives the root of a work request: itself when it stands alone.

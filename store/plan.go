@@ -220,11 +220,19 @@ func (p parent) adopt(ctx context.Context, tx pgx.Tx, c *task.Child, step task.S
 	return err
 }
 
-// goOn has a workflow within a workflow run again, as itself: it keeps those of its
+// goOn has a workflow within a workflow run again, as itself, configured anew: it keeps those of its
 // children that succeeded.
 func (p parent) goOn(ctx context.Context, tx pgx.Tx, c *task.Child, step task.Step) error {
-	c.Ended, c.Execution = nil, p.executionOf(c.Kind, step)
-	_, err := tx.Exec(ctx, `
+	data, err := reconfigure(ctx, tx, c.ID)
+	if err != nil {
+		if !isFault(err) {
+			return err
+		}
+		c.Ended = &task.Outcome{ID: c.ID, Status: debusine.Completed, Result: debusine.Error}
+		return failToGoOn(ctx, tx, c.ID, err, p.run)
+	}
+	c.Ended, c.Data, c.Execution = nil, data, p.executionOf(c.Kind, step)
+	_, err = tx.Exec(ctx, `
 		UPDATE work_requests SET status = 'running', result = '', completed_at = NULL, aborted_by = NULL, output_data = NULL, run = $2, execution_id = $3,
 		       started_at = now(), temporal_closed = false WHERE id = $1`, c.ID, p.run, c.Execution)
 	return err

@@ -105,6 +105,9 @@ func (p *prepared) configure(ctx context.Context, tx querier, definition task.De
 		return data, err
 	}
 	p.provided = sorted(append(p.provided, c.provide...))
+	if p.gate, err = gatesAmong(ctx, tx, p.provided); err != nil {
+		return data, err
+	}
 	p.required = sorted(append(data.Requires(), c.require...))
 	p.dynamic, err = withSteps(p.dynamic, c.steps)
 	return data, err
@@ -204,12 +207,17 @@ func providedTags(ctx context.Context, tx querier, workspace int64, d task.Descr
 		provided = append(provided, "task:source-package:"+d.Source)
 	}
 	provided = sorted(provided)
-	rows, err := tx.Query(ctx, `SELECT tag FROM gates WHERE tag = ANY($1) ORDER BY tag`, provided)
-	if err != nil {
-		return nil, nil, err
-	}
-	gates, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	gates, err = gatesAmong(ctx, tx, provided)
 	return provided, gates, err
+}
+
+// gatesAmong are the tags that an administrator declared to be gates.
+func gatesAmong(ctx context.Context, q querier, provided []string) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT tag FROM gates WHERE tag = ANY($1) ORDER BY tag`, provided)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // ensureQueue names the queue of the pair and makes sure that it is known.

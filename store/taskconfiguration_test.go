@@ -179,3 +179,78 @@ func TestANamedConfigurationMustExist(t *testing.T) {
 		Data: json.RawMessage(`{"task_configuration": "mine@debusine:task-configuration"}`)})
 	w.missing("a configuration that is not there", err)
 }
+
+func TestAWorkflowThatIsRetriedIsConfiguredAnew(t *testing.T) {
+	w := newWorld(t)
+	const entry = `{"task_type": "Workflow", "task_name": "noop", "comment": "%s", "override_values": {"children": %s}}`
+	children := func(id int64) (n string) {
+		w.one(`SELECT coalesce(configured_task_data->>'children', 'as given') FROM work_requests WHERE id = $1`, &n, id)
+		return n
+	}
+	root := w.workflow("noop", `{"children": 1}`)
+	within := task.Step{Name: "within", Kind: debusine.WorkflowTask, TaskName: "noop", Data: json.RawMessage(`{"children": 1}`)}
+	sub := w.plan(root, w.execution(root), within)[0]
+	again := func() {
+		t.Helper()
+		w.endAs(sub.ID, "failure")
+		w.endAs(root, "failure")
+		_, err := w.Retry(t.Context(), root, w.user)
+		w.must(err)
+	}
+	w.configure(fmt.Sprintf(entry, "first", "7"))
+	again()
+	c := w.plan(root, w.execution(root), within)[0]
+	if children(root) != "7" || children(sub.ID) != "7" || c.ID != sub.ID || string(c.Data) != `{"children":7}` {
+		t.Errorf("root %s, within %s, planned %+v", children(root), children(sub.ID), c)
+	}
+	if steps := fmt.Sprint(w.dynamic(root)["configured_by"], w.dynamic(sub.ID)["configured_by"]); strings.Count(steps, "first") != 2 {
+		t.Errorf("configured by %s", steps)
+	}
+	// What the configuration says no longer is forgotten.
+	w.configure()
+	again()
+	w.plan(root, w.execution(root), within)
+	if children(root) != "as given" || children(sub.ID) != "as given" || w.dynamic(root)["configured_by"] != nil {
+		t.Errorf("root %s, within %s", children(root), children(sub.ID))
+	}
+	// A workflow within that an entry makes invalid ends so, and names it.
+	again()
+	w.configure(fmt.Sprintf(entry, "bad", "-1"))
+	if c = w.plan(root, w.execution(root), within)[0]; c.Ended == nil || c.Ended.Result != debusine.Error {
+		t.Errorf("%+v", c)
+	}
+	if notes := w.notes(sub.ID); len(notes) != 1 || notes[0].Code != "configure-failed" || !strings.Contains(notes[0].Message, "Workflow:noop::") {
+		t.Errorf("%+v", notes)
+	}
+	// A root is not even begun, and keeps the end that it had.
+	w.endAs(root, "failure")
+	if _, err := w.Retry(t.Context(), root, w.user); err == nil || !strings.Contains(err.Error(), "Workflow:noop::") {
+		t.Errorf("retried with a configuration that makes it invalid: %v", err)
+	}
+	w.wants(root, "completed:failure")
+}
+
+func TestAWorkspaceSortsItsWorkForMachinesThatAreKeptForIt(t *testing.T) {
+	w := newWorld(t)
+	w.environment("sid", "amd64", "", "")
+	w.configure(`{"task_type": "Worker", "task_name": "sbuild", "subject": "linux", "provide_tags": ["task:class:long"]}`)
+	queueOf := func(source string) (queue string) {
+		t.Helper()
+		id, err := w.sbuild(w.source(source, "1", "any"), "debian/match:codename=sid", "amd64")
+		w.must(err)
+		w.one(`SELECT queue FROM work_requests WHERE id = $1`, &queue, id)
+		return queue
+	}
+	if got := queueOf("linux"); got != "build/amd64" {
+		t.Errorf("without a gate it is on %s", got)
+	}
+	w.must(w.SetGate(t.Context(), "task:class:long", true))
+	if linux, hello := queueOf("linux"), queueOf("hello"); linux != "build/amd64~class:long" || hello != "build/amd64" {
+		t.Errorf("linux on %s, hello on %s", linux, hello)
+	}
+	for _, tag := range []string{"task:workspace:debusine:System", "task:source-package:linux", "task:class:", "worker:class:big", "task:class:a b"} {
+		if _, err := taskconfig.Parse([]byte(fmt.Sprintf(`{"task_type": "Worker", "task_name": "sbuild", "provide_tags": [%q]}`, tag))); err == nil {
+			t.Errorf("a workspace may say %q of its work", tag)
+		}
+	}
+}

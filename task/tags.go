@@ -46,6 +46,10 @@ var tagFamilies = []struct {
 	{"task:workspace:", ofWork},
 	{"task:group:", ofWork},
 	{"task:source-package:", ofWork},
+	// Ours: what a workspace calls its work, for machines that are kept for such. It
+	// sorts, and protects nothing: every workspace may say it.
+	{"task:class:", map[TagKind][]Provenance{
+		TaskProvided: {FromWorkspace, FromSystem}, WorkerRequired: {FromAdmin}}},
 }
 
 var (

@@ -158,7 +158,7 @@ func (e Entry) checkTags(wrong func(field, why string) error) error {
 		}
 		for _, tag := range given.tags {
 			if !task.AllowedFrom(task.FromWorkspace, given.kind, tag) {
-				return wrong(field, fmt.Sprintf("has %.100q, which a workspace may not say (it may require worker:class:…, worker:build-arch:…, worker:executor:… and worker:cap:…)", tag))
+				return wrong(field, fmt.Sprintf("has %.100q, which a workspace may not say (it may provide task:class:…, and require worker:class:…, worker:build-arch:…, worker:executor:… and worker:cap:…)", tag))
 			}
 		}
 	}
