@@ -2,11 +2,14 @@ package workflows_test
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 
+	"go.temporal.io/sdk/client"
 	temporallog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"debusine/workflows"
 )
@@ -23,7 +26,20 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			t.Parallel()
 			replayer := worker.NewWorkflowReplayer()
 			workflows.Register(replayer)
-			if err := replayer.ReplayWorkflowHistoryFromJSONFile(temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)), file); err != nil {
+			raw, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			history, err := client.HistoryFromJSON(raw, client.HistoryJSONOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What a workflow runs within it is named after its own id.
+			id := history.Events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowId()
+			err = replayer.ReplayWorkflowHistoryWithOptions(temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)), history,
+				worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}})
+			if err != nil {
 				t.Error(err)
 			}
 		})
