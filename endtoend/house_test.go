@@ -75,8 +75,9 @@ var build = sync.OnceValue(func() (err error) {
 })
 
 // start starts an installation without build machines, and with a signing worker
-// if it is to sign.
-func start(signs bool) (*house, error) {
+// if it is to sign. env is what its programs have in their environment beyond the
+// usual.
+func start(signs bool, env ...string) (*house, error) {
 	if err := build(); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func start(signs bool) (*house, error) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.crash, 0o755)); err != nil {
 		return nil, err
 	}
-	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: !signs, Program: built.bin, Env: h.env()})
+	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: !signs, Program: built.bin, Env: append(h.env(), env...)})
 	return h, err
 }
 
@@ -101,11 +102,11 @@ func ownHouse(t *testing.T) *house {
 	return houseOfOwn(t, false)
 }
 
-func houseOfOwn(t *testing.T, signs bool) *house {
+func houseOfOwn(t *testing.T, signs bool, env ...string) *house {
 	t.Helper()
 	needs(t)
 	t.Parallel()
-	h, err := start(signs)
+	h, err := start(signs, env...)
 	if err != nil {
 		t.Fatal(err)
 	}

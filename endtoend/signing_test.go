@@ -29,9 +29,9 @@ type registry struct {
 	upload              int64
 }
 
-func newRegistry(t *testing.T) *registry {
+func newRegistry(t *testing.T, env ...string) *registry {
 	t.Helper()
-	h := houseOfOwn(t, true)
+	h := houseOfOwn(t, true, env...)
 	r := &registry{house: h, user: h.user(t)}
 	h.admin(t, "user", "create", "bob")
 	r.bob = r.user.WithToken(h.admin(t, "token", "create", "--user", "bob"))
