@@ -19,6 +19,12 @@ func outputPairs(w api.WorkRequest) [][2]string {
 	for _, e := range output.Errors {
 		pairs = append(pairs, [2]string{"Reason", oneLine(e.Message)})
 	}
+	if output.SkipReason != "" {
+		pairs = append(pairs, [2]string{"Skipped", oneLine(output.SkipReason)})
+	}
+	for _, note := range output.Notes {
+		pairs = append(pairs, [2]string{"Note", oneLine(note)})
+	}
 	for _, line := range leftOut(w) {
 		pairs = append(pairs, [2]string{"Left out", line})
 	}
