@@ -30,7 +30,6 @@ type office struct {
 	post      *dputtest.Post
 	user      int64
 	workspace int64
-	place     string
 	noted     func() // once it is recorded that a .changes will be sent
 }
 
