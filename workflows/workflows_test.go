@@ -58,6 +58,8 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) plan(_ context.Context, req task.PlanRequest) (out task.Planned, err error) {
+	h.mu.Lock() // workflows within ask at once
+	defer h.mu.Unlock()
 	for _, s := range req.Steps {
 		kind := s.Kind
 		if kind == "" {
