@@ -219,13 +219,10 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine := orchestrator.New(p.db, p.temporal, p.cli.String("temporal-namespace"), seals{sealer}, p.log)
-	uploads, err := p.uploads()
+	engine, err := p.engine(sealer)
 	if err != nil {
 		return err
 	}
-	engine.Offer("packageupload", uploads.Do)
-	engine.Targets(uploads.Targets.Check)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var parts sync.WaitGroup
@@ -285,6 +282,18 @@ func (p *process) serve(ctx context.Context) error {
 	}
 	p.log.Info("server stopped")
 	return nil
+}
+
+// engine drives work requests, and can do the server's own.
+func (p *process) engine(sealer *gateway.Sealer) (*orchestrator.Orchestrator, error) {
+	engine := orchestrator.New(p.db, p.temporal, p.cli.String("temporal-namespace"), seals{sealer}, p.log)
+	uploads, err := p.uploads()
+	if err != nil {
+		return nil, err
+	}
+	engine.Offer("packageupload", uploads.Do)
+	engine.Targets(uploads.Targets.Check)
+	return engine, nil
 }
 
 // mail makes the sender of notifications; nil when there is no mail server.

@@ -282,9 +282,9 @@ func (r *ready) room(bytes int64) error {
 }
 
 // relieve gives up what is not in use while the disk has less free than it
-// should: jobs need it more.
+// should: jobs need it more. There may be none.
 func (r *ready) relieve() {
-	if r.size == 0 {
+	if r == nil || r.size == 0 {
 		return
 	}
 	if err := r.room(0); err != nil {
