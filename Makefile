@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps test-interop build up down demo demo-upload test check bench histories ours
+.PHONY: help deps test-deps test-interop build up down demo demo-builds demo-upload test check bench histories ours
 MAKEFLAGS += --no-print-directory
 
 # Version control's stamp fails in a checkout that another user owns.
@@ -65,6 +65,10 @@ demo-upload: build ## as root, after make demo: have its package signed, and upl
 	@scripts/deps openssh-server vsftpd gpg gpgv sq openssl
 	@scripts/up
 	@scripts/demo-upload
+
+demo-builds: deps build ## a rebuild, an injected package, a profile, a cross build, and a failure that is mended and tried again
+	@scripts/up
+	@scripts/demo-builds
 
 check: $(CHECKERS) ## formatting, vet, staticcheck, workflowcheck, layers, replay, unit tests with -race; no stack
 	@echo "gofmt"; unformatted=$$(git ls-files '*.go' | xargs -r gofmt -l); \
