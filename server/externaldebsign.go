@@ -92,18 +92,18 @@ func (s *Server) judgeSigned(c *call, unsigned, signed int64) ([]string, error) 
 	return dput.Resigned(was, is, keyring)
 }
 
-// longestSigned bounds a control file that a person signs, in bytes.
+// longestSigned bounds the control files that a person signs, in bytes altogether.
 const longestSigned = 4 << 20
 
 // controls reads the control files of an upload.
 func (s *Server) controls(a debusine.Artifact) (map[string][]byte, error) {
-	texts := map[string][]byte{}
+	texts, total := map[string][]byte{}, int64(0)
 	for _, f := range a.Files {
 		if !dput.IsControl(f.Path) {
 			continue
 		}
-		if f.Size > longestSigned || len(texts) > 100 {
-			return nil, debusine.Invalidf("%s has %d bytes, %d are allowed", f.Path, f.Size, longestSigned)
+		if total += f.Size; total > longestSigned || len(texts) > 100 {
+			return nil, debusine.Invalidf("the control files have %d bytes or more, %d are allowed", total, longestSigned)
 		}
 		content, err := s.content(f)
 		if err != nil {

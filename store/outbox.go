@@ -177,14 +177,14 @@ func (db *DB) EndByDecree(ctx context.Context, id int64, temporalID string, abor
 	})
 }
 
-// PendingUnheld gives pending worker tasks that were due longer ago than age:
+// PendingUnheld gives pending tasks of machines that were due longer ago than age:
 // Temporal may have given them out to nobody. With the id of the workflow that
 // asked, empty for one that stands alone.
 func (db *DB) PendingUnheld(ctx context.Context, age time.Duration, limit int) ([]Untold, error) {
 	rows, err := db.pool.Query(ctx, `
 		SELECT r.id, r.task_type, coalesce(r.temporal_id, ''), coalesce(r.temporal_run_id, ''), `+runsIn+`
 		  FROM work_requests r LEFT JOIN work_requests root ON root.id = r.root_id
-		 WHERE r.status = 'pending' AND r.task_type = 'Worker' AND r.due < now() - $1::interval
+		 WHERE r.status = 'pending' AND r.task_type IN ('Worker', 'Signing') AND r.due < now() - $1::interval
 		   AND (r.root_id IS NOT NULL OR r.temporal_started) ORDER BY r.due LIMIT $2`, age, limit)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func environmentSteps(data task.UpdateEnvironmentsData) ([]task.Step, error) {
 				}
 				steps = append(steps, task.Step{Name: fmt.Sprintf("mmdebstrap-%d-%s-%s", i, codename, arch), TaskName: "mmdebstrap", Data: raw,
 					Display: fmt.Sprintf("Environment %s on %s", codename, arch), Group: codename,
-					Reactions: task.Reactions{OnSuccess: environmentReactions(data.Vendor, codename, target)}})
+					Reactions: task.Reactions{OnSuccess: environmentReactions(data.Vendor, codename, arch, target)}})
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func environmentSteps(data task.UpdateEnvironmentsData) ([]task.Step, error) {
 }
 
 // environmentReactions add the tarball once for each name that it goes by.
-func environmentReactions(vendor, codename string, target task.EnvironmentTarget) []task.Reaction {
+func environmentReactions(vendor, codename, arch string, target task.EnvironmentTarget) []task.Reaction {
 	var reactions []task.Reaction
 	for _, name := range target.NamesOf(codename) {
 		for _, variant := range target.Variants.OrNone() {
@@ -62,7 +62,7 @@ func environmentReactions(vendor, codename string, target task.EnvironmentTarget
 					variables["backend"] = backend
 				}
 				reactions = append(reactions, task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: vendor + "@debian:environments",
-					Filters: map[string]any{"category": "debian:system-tarball"}, Variables: variables})
+					Filters: map[string]any{"category": "debian:system-tarball", "data__architecture": arch}, Variables: variables})
 			}
 		}
 	}

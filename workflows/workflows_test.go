@@ -217,6 +217,12 @@ func TestUpdateEnvironmentsBootstrapsEachOnce(t *testing.T) {
 	if r := h.planned[3].Reactions.OnSuccess; len(r) != 2 || r[1].Variables["codename"] != "stable" || r[1].Variables["variant"] != "sbuild" {
 		t.Errorf("an alias is not kept: %+v", r)
 	}
+	// A machine that was asked for one architecture may not replace another's environment.
+	for _, r := range h.planned[3].Reactions.OnSuccess {
+		if r.Filters["data__architecture"] != "i386" {
+			t.Errorf("what it takes in is %v", r.Filters)
+		}
+	}
 }
 
 func TestManyChildrenFollowOneAnother(t *testing.T) {

@@ -132,13 +132,12 @@ func (u *Uploads) Do(ctx context.Context, job store.ServerJob) (debusine.Result,
 
 // check looks at the upload as dput does.
 func (u *Uploads) check(ctx context.Context, list []store.UploadFile, data task.PackageUploadData, target dput.Target) (dput.Checked, error) {
-	rules := dput.Rules{Signed: data.RequireSignature == nil || *data.RequireSignature, Known: func(name, sum string) bool {
+	// Who keeps a keyring decides: whoever starts the workflow cannot do without it.
+	signed := u.Keyring != nil || data.RequireSignature == nil || *data.RequireSignature
+	rules := dput.Rules{Signed: signed, Keyring: u.Keyring, Known: func(name, sum string) bool {
 		has, err := u.Records.UploadHasFile(ctx, target.String(), name, sum)
 		return err == nil && has
 	}}
-	if rules.Signed {
-		rules.Keyring = u.Keyring
-	}
 	var all []dput.File
 	for _, f := range list {
 		all = append(all, dput.File{Name: f.Name, Size: f.Size, SHA256: f.SHA256, Open: func() (io.ReadSeekCloser, error) { return u.Files.Open(f.SHA256) }})
@@ -160,7 +159,7 @@ func (d delivery) do(ctx context.Context, output *debusine.OutputData) (result d
 	for _, f := range d.checked.Files {
 		record.Files[f.Name] = f.SHA256
 	}
-	if record.Content, err = content(d.checked); err != nil {
+	if record.Content, err = content(d.job.Workspace, d.checked); err != nil {
 		return "", err
 	}
 	err = d.Records.OneUpload(ctx, record, func(ctx context.Context, known store.Upload) (err error) {
@@ -224,7 +223,7 @@ func (d delivery) note(r dput.Receipt, output *debusine.OutputData) {
 // content is a digest of what an upload is, whoever signs it and when: what it is
 // for, its .dsc without the signature, and its other files but for .buildinfo,
 // which lists the signed .dsc.
-func content(c dput.Checked) (string, error) {
+func content(workspace int64, c dput.Checked) (string, error) {
 	p := c.Changes.Paragraph
 	lines := []string{p.Get("Source"), p.Get("Version"), p.Get("Architecture"), p.Get("Distribution")}
 	for _, f := range c.Files {
@@ -243,7 +242,7 @@ func content(c dput.Checked) (string, error) {
 		}
 	}
 	slices.Sort(lines[4:])
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s", workspace, strings.Join(lines, "\n")))
 	return hex.EncodeToString(sum[:]), nil
 }
 

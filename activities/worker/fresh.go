@@ -104,6 +104,7 @@ func (r *ready) used(id int64, installed []string) {
 	if s == nil || s.base == nil || s.fresh.busy || r.life.Err() != nil {
 		return
 	}
+	installed = installed[:min(len(installed), mostWanted)] // of a log that a package may write in
 	for _, name := range installed {
 		if !slices.Contains(s.fresh.wanted, name) {
 			s.fresh.wanted = append(s.fresh.wanted, name)

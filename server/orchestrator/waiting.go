@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -55,7 +56,7 @@ func (o *Orchestrator) updateRetries(ctx context.Context, id, user int64, update
 }
 
 func (o *Orchestrator) updateRetry(ctx context.Context, execution, update string, args []any) error {
-	ctx, cancel := context.WithTimeout(ctx, o.patience)
+	ctx, cancel := context.WithTimeout(ctx, updateWithin)
 	defer cancel()
 	handle, err := o.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: execution, UpdateName: update, Args: args,
 		WaitForStage: client.WorkflowUpdateStageCompleted})
@@ -71,6 +72,12 @@ func (o *Orchestrator) updateRetry(ctx context.Context, execution, update string
 		return debusine.Conflictf("%s", refused.Message())
 	case errors.As(err, &gone):
 		return debusine.Conflictf("there is no further try already")
+	case err != nil && ctx.Err() != nil:
+		return debusine.WithHint(debusine.Conflictf("the workflow does not answer yet"), "try again in some seconds; it may have been changed all the same")
 	}
 	return err
 }
+
+// updateWithin is how long a workflow may take to answer: it may have to be read
+// anew after a restart, among many.
+const updateWithin = 30 * time.Second
