@@ -58,7 +58,7 @@ func TestStepsWaitForTheirNextTryThroughRestarts(t *testing.T) {
 		}
 		h.awaitAll(t)
 	}
-	until(t, c, root, 60*time.Second, "waiting after all was killed", waitsFor(many))
+	until(t, c, root, patient, "waiting after all was killed", waitsFor(many))
 	one := below(t, c, root)[0]
 	if one.Retry == nil || one.Retry.Number != 1 || one.Retry.Of != 1 || one.Status != "completed" || one.Result != "failure" {
 		t.Fatalf("a step that waits is %+v, with %+v", one, one.Retry)
@@ -70,12 +70,12 @@ func TestStepsWaitForTheirNextTryThroughRestarts(t *testing.T) {
 	if _, err := c.SetRetryDelays(t.Context(), one.ID, []string{"0s"}); err != nil {
 		t.Fatal(err)
 	}
-	second := until(t, c, one.ID, 60*time.Second, "superseded", func(w api.WorkRequest) bool { return w.SupersededBy != nil })
-	until(t, c, *second.SupersededBy, 60*time.Second, "over", func(w api.WorkRequest) bool { return w.Retry != nil && w.Retry.Stands == "over" })
+	second := until(t, c, one.ID, patient, "superseded", func(w api.WorkRequest) bool { return w.SupersededBy != nil })
+	until(t, c, *second.SupersededBy, patient, "over", func(w api.WorkRequest) bool { return w.Retry != nil && w.Retry.Stands == "over" })
 	if _, err := c.RetryNow(t.Context(), *second.SupersededBy); err == nil {
 		t.Error("what is over is tried again")
 	}
-	until(t, c, root, 30*time.Second, "waiting for the others", waitsFor(many-1))
+	until(t, c, root, patient, "waiting for the others", waitsFor(many-1))
 	// One is given up, all others are tried now.
 	if now, err := c.GiveUp(t.Context(), below(t, c, root)[5].ID); err != nil || now.Retry == nil || now.Retry.Stands != "over" {
 		t.Fatalf("given up: %+v, %v", now.Retry, err)

@@ -16,7 +16,7 @@ func TestAnOutageIsNotALostWorker(t *testing.T) {
 			c := h.user(t)
 			h.join(t, "patient", "amd64", 1)
 			id := ask(t, c, "sleep", `{"seconds": 150}`)
-			until(t, c, id, 30*time.Second, "running", running)
+			until(t, c, id, patient, "running", running)
 			if err := h.HoldKilled(part); err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +49,7 @@ func TestALostMachinesWorkIsDoneElsewhere(t *testing.T) {
 	second := h.join(t, "second", "amd64", 1)
 	died := time.Now()
 	first.kill()
-	w := until(t, c, id, 60*time.Second, "begun elsewhere", func(w api.WorkRequest) bool { return w.Attempt == 2 })
+	w := until(t, c, id, patient, "begun elsewhere", func(w api.WorkRequest) bool { return w.Attempt == 2 })
 	if noticed := time.Since(died); noticed > 40*time.Second {
 		t.Errorf("noticed after %v", noticed)
 	}
@@ -57,7 +57,7 @@ func TestALostMachinesWorkIsDoneElsewhere(t *testing.T) {
 		t.Errorf("done by %q", w.WorkerName)
 	}
 	second.kill()
-	w = until(t, c, id, 60*time.Second, "ended", ended)
+	w = until(t, c, id, patient, "ended", ended)
 	if w.Result != "error" {
 		t.Errorf("two machines were lost, and it ended with %q: %s", w.Result, w.OutputData)
 	}

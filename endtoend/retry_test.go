@@ -34,9 +34,9 @@ func TestAnAbortedWorkflowIsRetried(t *testing.T) {
 	if again, err := c.Retry(t.Context(), w.ID); err != nil || again.ID != w.ID {
 		t.Fatalf("retried as %d: %v", again.ID, err)
 	}
-	until(t, c, w.ID, 30*time.Second, "planned anew", func(now api.WorkRequest) bool { return now.Status == "running" && children() == 2 })
+	until(t, c, w.ID, patient, "planned anew", func(now api.WorkRequest) bool { return now.Status == "running" && children() == 2 })
 	h.join(t, "second-chance", "sh4", 1)
-	if now := until(t, c, w.ID, 60*time.Second, "ended", ended); now.Result != "success" {
+	if now := until(t, c, w.ID, patient, "ended", ended); now.Result != "success" {
 		t.Errorf("ended with %q: %s", now.Result, now.OutputData)
 	}
 }

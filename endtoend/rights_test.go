@@ -28,7 +28,7 @@ func TestEachMachineGetsWhatItMay(t *testing.T) {
 		what string
 	}{{small, []string{"plain64", "big64"}, "amd64"}, {other, []string{"plain32"}, "i386"}, {big, []string{"big64"}, "amd64 of class big"}} {
 		for _, id := range c2.ids {
-			w := until(t, c, id, 30*time.Second, "ended", ended)
+			w := until(t, c, id, patient, "ended", ended)
 			if w.Result != "success" || !slices.Contains(c2.may, w.WorkerName) {
 				t.Errorf("noop %d for %s ended with %q on %q", id, c2.what, w.Result, w.WorkerName)
 			}
@@ -47,7 +47,7 @@ func TestWhatNobodyCanTakeSaysSo(t *testing.T) {
 		t.Errorf("missing %v: %q", w.MissingTags, w.WaitingReason)
 	}
 	h.join(t, "giant", "amd64", 1, "enormous")
-	if w := until(t, c, id, 30*time.Second, "ended", ended); w.WorkerName != "giant" {
+	if w := until(t, c, id, patient, "ended", ended); w.WorkerName != "giant" {
 		t.Errorf("done by %q", w.WorkerName)
 	}
 }
@@ -59,7 +59,7 @@ func TestAMachineMustBeEnabled(t *testing.T) {
 	c := h.user(t)
 	m := h.join(t, "trusted", "hppa", 1)
 	first := ask(t, c, "noop", `{"build_architecture": "hppa"}`)
-	until(t, c, first, 30*time.Second, "ended", ended)
+	until(t, c, first, patient, "ended", ended)
 	h.admin(t, "worker", "disable", m.name)
 	second := ask(t, c, "noop", `{"build_architecture": "hppa"}`)
 	time.Sleep(3 * time.Second)
@@ -67,7 +67,7 @@ func TestAMachineMustBeEnabled(t *testing.T) {
 		t.Errorf("a disabled machine was given work: %s %v", w.Status, err)
 	}
 	h.admin(t, "worker", "enable", m.name)
-	until(t, c, second, 60*time.Second, "ended", ended)
+	until(t, c, second, patient, "ended", ended)
 }
 
 // Stopping a worker gives its work back, which is no loss; draining one lets it
@@ -77,13 +77,13 @@ func TestAWorkerStopsGracefully(t *testing.T) {
 	c := h.user(t)
 	m := h.join(t, "leaving", "alpha", 1)
 	id := ask(t, c, "sleep", `{"seconds": 6, "build_architecture": "alpha"}`)
-	until(t, c, id, 30*time.Second, "running", running)
+	until(t, c, id, patient, "running", running)
 	m.signal(t, "TERM")
 	until(t, c, id, 10*time.Second, "given back", func(w api.WorkRequest) bool { return w.Status == "pending" })
 	m.start(t, 1)
 	w := until(t, c, id, 40*time.Second, "running again", running)
 	m.signal(t, "USR1")
-	if w = until(t, c, id, 30*time.Second, "ended", ended); w.Result != "success" || w.Attempt != 2 {
+	if w = until(t, c, id, patient, "ended", ended); w.Result != "success" || w.Attempt != 2 {
 		t.Errorf("ended with %q in attempt %d", w.Result, w.Attempt)
 	}
 	var losses int

@@ -44,7 +44,7 @@ func newRegistry(t *testing.T, env ...string) *registry {
 	h.admin(t, "workspace", "grant-role", "System", "Signers", "contributor")
 
 	id := ask(t, r.user, "generatekey", `{"purpose": "openpgp", "description": "uploads"}`)
-	if w := until(t, r.user, id, time.Minute, "ended", ended); w.Result != "success" {
+	if w := until(t, r.user, id, patient, "ended", ended); w.Result != "success" {
 		t.Fatalf("no key was made: %s", w.OutputData)
 	}
 	made, err := r.user.Assets(t.Context(), client.AssetFilter{WorkRequest: id})
@@ -156,7 +156,7 @@ func (r *registry) isToldToTemporal(t *testing.T) {
 // signs makes the simplest signature, and gives the audit's head after it.
 func (r *registry) signs(t *testing.T) string {
 	id := r.debsign(t, r.generated)
-	w := until(t, r.user, id, time.Minute, "ended", ended)
+	w := until(t, r.user, id, patient, "ended", ended)
 	if w.Result != "success" {
 		t.Fatalf("not signed: %s", w.OutputData)
 	}
@@ -217,7 +217,7 @@ func (r *registry) verify(t *testing.T, a api.Artifact, key string) {
 func (r *registry) needsTwo(t *testing.T) {
 	r.admin(t, "key", "two-persons", r.imported)
 	id := r.debsign(t, r.imported)
-	w := until(t, r.user, id, 30*time.Second, "waiting for a second person", func(w api.WorkRequest) bool { return strings.Contains(w.WaitingReason, "second person") })
+	w := until(t, r.user, id, patient, "waiting for a second person", func(w api.WorkRequest) bool { return strings.Contains(w.WaitingReason, "second person") })
 	if want := fmt.Sprintf("debusine asset approve %s %d", r.imported, id); !strings.Contains(w.WaitingReason, want) {
 		t.Errorf("it waits with %q, without %q", w.WaitingReason, want)
 	}
@@ -227,7 +227,7 @@ func (r *registry) needsTwo(t *testing.T) {
 	if err := r.bob.ApproveSignature(t.Context(), r.imported, id); err != nil {
 		t.Fatal(err)
 	}
-	if w := until(t, r.user, id, time.Minute, "ended", ended); w.Result != "success" {
+	if w := until(t, r.user, id, patient, "ended", ended); w.Result != "success" {
 		t.Fatalf("not signed: %s", w.OutputData)
 	}
 	r.verify(t, r.result(t, id), r.imported)
@@ -239,9 +239,9 @@ func (r *registry) needsTwo(t *testing.T) {
 // isRevoked takes the right away while a signature waits for the second person.
 func (r *registry) isRevoked(t *testing.T) {
 	id := r.debsign(t, r.imported)
-	until(t, r.user, id, 30*time.Second, "waiting for a second person", func(w api.WorkRequest) bool { return strings.Contains(w.WaitingReason, "second person") })
+	until(t, r.user, id, patient, "waiting for a second person", func(w api.WorkRequest) bool { return strings.Contains(w.WaitingReason, "second person") })
 	r.admin(t, "key", "revoke", r.imported, "Signers", "--workspace", "debusine/System")
-	if w := until(t, r.user, id, time.Minute, "ended", ended); w.Result != "error" || !strings.Contains(string(w.OutputData), "may not sign with key") {
+	if w := until(t, r.user, id, patient, "ended", ended); w.Result != "error" || !strings.Contains(string(w.OutputData), "may not sign with key") {
 		t.Errorf("after the grant was revoked it ended with %q: %s", w.Result, w.OutputData)
 	}
 	if said, err := r.key(t, "audit"); err != nil || strings.Contains(said, fmt.Sprintf("work_request=%d ", id)) {
