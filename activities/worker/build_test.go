@@ -49,7 +49,7 @@ func builds() []build {
 			fields: map[string]string{"Version": "1:1.0~rc1~2-3+b1", "Source": "tiny (1:1.0~rc1~2-3)", "Binary-Only": "yes"}},
 		{name: "profiles, options and a path", source: tree{"debian/rules": tells}, in: bare, result: debusine.Success,
 			data: object{"build_profiles": []string{"stage1", "nodoc"}, "build_options": "parallel=3", "build_path": "/build/here"}, debs: "tiny_1.0_amd64.deb",
-			log: []string{"profiles=stage1 nodoc options=parallel=3 nodoc path=/build/here/tiny-1.0\n"}},
+			log: []string{"profiles=stage1 nodoc options=parallel=3 nodoc path=/<<PKGBUILDDIR>>\n", "replace 'build/here/tiny-1.0' with '<<PKGBUILDDIR>>'"}},
 		{name: "a package that is given and no mirror has", source: withControl("Build-Depends: tiny-dependency (>= 2)\n"), in: bare,
 			extra: map[string]string{"tiny-dependency": "2:2.0~x"}, result: debusine.Success, log: []string{"Setting up tiny-dependency (2:2.0~x) ...\n"}, debs: "tiny_1.0_amd64.deb"},
 		{name: "a package that is given and not as new as the mirror's", source: withControl("Build-Depends: hello\n"), in: whole,
