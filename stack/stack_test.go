@@ -238,7 +238,8 @@ func uiOnlyShows(t *testing.T, s *Stack) {
 printf 'POST /api/v1/namespaces/debusine/workflows/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}' >&3
 cat <&3`, portText(s.ports.at(portUI))).Output()
 	status, _, _ := strings.Cut(string(said), "\r\n")
-	if err != nil || !strings.Contains(status, " 405") && !strings.Contains(status, " 403") && !strings.Contains(status, " 400") {
+	// The answer is what counts: cat may meet a connection that was reset after it.
+	if !strings.Contains(status, " 405") && !strings.Contains(status, " 403") && !strings.Contains(status, " 400") {
 		t.Errorf("acting is answered %q: %v", status, err)
 	}
 }
