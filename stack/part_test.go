@@ -85,7 +85,12 @@ func TestAHeldPartStaysDownUntilReleased(t *testing.T) {
 	if _, err := s.Pid("x"); !errors.Is(err, errNoPart) {
 		t.Errorf("its pid is answered: %v", err)
 	}
-	if err := s.Release(t.Context(), "x"); err != nil || !p.alive() {
+	err := s.Release(t.Context(), "x")
+	// It is told of by its file a moment before the part itself knows.
+	for end := time.Now().Add(10 * time.Second); !p.alive() && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil || !p.alive() {
 		t.Errorf("released: %v, alive %v", err, p.alive())
 	}
 }
