@@ -70,6 +70,9 @@ func (s *Server) createTemplate(c *call) error {
 	if err == nil {
 		err = s.db.CheckExtraGroups(c.ctx(), c.who.UserID, w.ScopeID, t.ExtraGroups)
 	}
+	if err == nil {
+		err = s.db.CheckScheduled(c.ctx(), c.who.UserID, w.ID, t.Name)
+	}
 	if err != nil {
 		return err
 	}
@@ -107,6 +110,9 @@ func (s *Server) patchTemplate(c *call) error {
 	}
 	if err == nil {
 		err = s.db.CheckExtraGroups(c.ctx(), c.who.UserID, w.ScopeID, slices.Concat(old.ExtraGroups, t.ExtraGroups))
+	}
+	if err == nil {
+		err = s.db.CheckScheduled(c.ctx(), c.who.UserID, w.ID, old.Name, fmt.Sprint(old.ID), t.Name)
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -43,6 +44,22 @@ func (db *DB) Templates(ctx context.Context, workspace int64) ([]debusine.Workfl
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (debusine.WorkflowTemplate, error) { return scanTemplate(row) })
+}
+
+// CheckScheduled refuses to change what a schedule starts on behalf of another user
+// than this one, who would act with that user's rights: to sign, for one.
+func (db *DB) CheckScheduled(ctx context.Context, user, workspace int64, names ...string) error {
+	var by string
+	err := db.pool.QueryRow(ctx, `
+		SELECT u.username FROM schedules h JOIN users u ON u.id = h.created_by
+		 WHERE h.workspace_id = $1 AND h.template = ANY($2) AND h.created_by <> $3 AND h.deleted_at IS NULL LIMIT 1`, workspace, names, user).Scan(&by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return debusine.WithHint(debusine.Conflictf("a schedule of %s starts this template", by), "debusine schedule list; delete the schedule first")
 }
 
 // PutTemplate makes a template, or with an id changes that one, and gives its id.
