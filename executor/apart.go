@@ -23,14 +23,14 @@ const firstProcess = `
 child=
 trap 'test -n "$child" || exit 143; kill -TERM "-$child" || kill -TERM "$child"' TERM
 exec 2>&3
-uid=$1; gid=$2; doors=$3; limits=$4; shift 4
+uid=$1; gid=$2; groups=$3; doors=$4; limits=$5; shift 5
 test "$doors" -lt 1 || echo 0 >&4 || exit 125
 test "$doors" -lt 2 || echo 0 >&5 || exit 125
 exec 4>&- 5>&-
 mount -t proc -o nosuid,nodev,noexec proc /proc || exit 125
 echo 500 > /proc/self/oom_score_adj
 setsid env --default-signal=INT,QUIT prlimit $limits \
-	setpriv --reuid="$uid" --regid="$gid" --clear-groups -- "$@" 2>&1 3>&- &
+	setpriv --reuid="$uid" --regid="$gid" "$groups" -- "$@" 2>&1 3>&- &
 child=$!
 exec 2>/dev/null 3>&-
 while :; do
@@ -81,7 +81,7 @@ func (m *Machine) inNamespaces(ctx context.Context, c Command, to *os.File, stop
 	if err := ownKeys(); err != nil {
 		return Result{}, err
 	}
-	if err := m.mountApart(c.Folder, c.Layers); err != nil {
+	if err := m.mountApart(c); err != nil {
 		return Result{}, err
 	}
 	if !m.config.InheritNetwork {
@@ -125,7 +125,7 @@ func (m *Machine) startFirst(c Command, to *os.File, group *jobGroup) (cmd *exec
 		limits += " --data=" + rlimit(unix.RLIMIT_DATA, 2*c.Limits.Memory) + " --nproc=" + rlimit(unix.RLIMIT_NPROC, c.Limits.Processes)
 	}
 	argv := append([]string{"-c", firstProcess, m.marker(), strconv.Itoa(c.Folder.builder.uid), strconv.Itoa(c.Folder.builder.gid),
-		strconv.Itoa(len(doors)), limits}, c.Argv...)
+		groupsOption(c.Groups), strconv.Itoa(len(doors)), limits}, c.Argv...)
 	cmd = exec.Command("/bin/sh", argv...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.Dir, m.environment(c), to, to
 	cmd.ExtraFiles = append([]*os.File{says}, doors...)

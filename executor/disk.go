@@ -89,7 +89,11 @@ func (d *diskWatch) strike(s strike) {
 // once. watch must have ended.
 func (d *diskWatch) most() int64 {
 	if d.peak == 0 {
-		d.peak = diskUse(d.dir)
+		// The caller's thread sees the job's mounts, and with them the layers that
+		// the job has not made: others do not.
+		walked := make(chan int64)
+		go func() { walked <- diskUse(d.dir) }()
+		d.peak = <-walked
 	}
 	return d.peak
 }

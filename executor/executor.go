@@ -68,6 +68,11 @@ type Command struct {
 	// top, as files of its own: a layer's owner on disk is its root, the next id
 	// its user 1, and so on. It changes none of them. See Machine.Layered.
 	Layers []string
+	// Devices are device files of the machine that the command may use, as
+	// /dev/kvm: it sees one of its own at their place. Groups are names of groups
+	// that its user is in besides its own; those that do not exist are left out.
+	// Both need root.
+	Devices, Groups []string
 	// Env is added to the environment, stronger than Config.Environment.
 	Env map[string]string
 	// Limit is the wall time after which the command is stopped; none when 0.

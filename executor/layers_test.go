@@ -136,3 +136,14 @@ func TestLayersWithoutRootAreRefused(t *testing.T) {
 		t.Errorf("%v, %v", m.Layered(), err)
 	}
 }
+
+func TestLayersThatAJobHasNotMadeAreNotItsDisk(t *testing.T) {
+	m, layers := layered(t)
+	large := filepath.Join(layers[1], "large")
+	if err := os.WriteFile(large, make([]byte, 8<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if ran, _ := runAs(t, m, executortest.NewFolder(t, m), layers, "true"); ran.Disk > 4<<20 {
+		t.Errorf("a job that did nothing took %d bytes", ran.Disk)
+	}
+}

@@ -30,6 +30,9 @@ type Machine struct {
 	layered error // why there are no layers
 
 	commands atomic.Int64 // run so far, to name their groups
+
+	kvmTried sync.Once
+	noKVM    error
 }
 
 var instanceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)

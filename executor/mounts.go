@@ -28,7 +28,8 @@ type view struct {
 // where all users may write (a crontab, a spool, a link with a name that the
 // next job will use) would outlive it.
 // Slave, not private: what the machine unmounts must not be held here.
-func (m *Machine) mountApart(f *Folder, layers []string) error {
+func (m *Machine) mountApart(c Command) error {
+	f, layers := c.Folder, c.Layers
 	v := &view{Machine: m, folder: f}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating the job's mounts: %w", err)
@@ -54,6 +55,9 @@ func (m *Machine) mountApart(f *Folder, layers []string) error {
 			return err
 		}
 		v.writable = append(v.writable, f.Root())
+	}
+	if err := v.mountDevices(c.Devices); err != nil {
+		return err
 	}
 	return v.closeRest()
 }

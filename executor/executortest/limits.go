@@ -59,8 +59,8 @@ func Limits(t *testing.T, m Runner) {
 		}
 	})
 	t.Run("a limit of time is told in words", func(t *testing.T) {
-		result, _ := Shell(t, m, t.Context(), "sleep 60", limit(200*time.Millisecond))
-		if result.Struck != executor.Time || result.Reason != "the command ran longer than 200ms" {
+		result, _ := Shell(t, m, t.Context(), "sleep 60", limit(m, 200*time.Millisecond))
+		if result.Struck != executor.Time || result.Reason != "the command ran longer than "+(200*time.Millisecond+opening(m)).String() {
 			t.Errorf("got %+v", result)
 		}
 	})
