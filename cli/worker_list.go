@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,8 +24,9 @@ func workerListCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list the build machines and what they do",
 		Description: "Example: debusine worker list",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "tags", Usage: "show the tags that each provides"}},
-		Action:      talk(workerList),
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "tags", Usage: "show the tags that each provides"},
+			&cli.BoolFlag{Name: "backends", Usage: "show which backends of builds each offers, and why not the others"}},
+		Action: talk(workerList),
 	}
 }
 
@@ -36,6 +39,9 @@ func workerList(s *session) error {
 		return err
 	}
 	return s.out.print(workers, func() error {
+		if s.Bool("backends") {
+			return s.out.table([]string{"NAME", "BACKEND", "OFFERED"}, backendsOf(workers))
+		}
 		head := []string{"NAME", "STATE", "RUNNING", "ARCHITECTURES"}
 		if s.Bool("tags") {
 			head = append(head, "TAGS")
@@ -50,6 +56,17 @@ func workerList(s *session) error {
 		}
 		return s.out.table(head, rows)
 	})
+}
+
+// backendsOf are rows of what machines say of their backends.
+func backendsOf(workers []api.Worker) (rows [][]string) {
+	for _, w := range workers {
+		said, _ := w.Dynamic["system:backends"].(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(said)) {
+			rows = append(rows, []string{w.Name, name, fmt.Sprint(said[name])})
+		}
+	}
+	return rows
 }
 
 func workerState(w api.Worker) string {

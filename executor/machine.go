@@ -178,6 +178,12 @@ type Folder struct {
 // command has made and no other user belongs to it.
 func (f *Folder) Owner() int { return f.builder.uid }
 
+// Owns tells whether a file of that user is the job's: made by its user, or by
+// root of the user namespace that AsRoot gives.
+func (f *Folder) Owns(uid int) bool {
+	return uid == f.builder.uid || uid == f.builder.firstUID && uid != 0
+}
+
 // NewFolder makes the folder of a job: WR-<work request>-<random>. It has a
 // build user to itself until it is removed.
 func (m *Machine) NewFolder(workRequest int64) (*Folder, error) {

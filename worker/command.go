@@ -37,6 +37,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "arch", Usage: "build for architecture `ARCH` (default: dpkg --print-architecture)"},
 			&cli.StringFlag{Name: "state", Usage: "keep work folders and environments in `DIR`", Value: "/var/lib/debusine/worker"},
 			&cli.IntFlag{Name: "concurrency", Usage: "ask for `N` work requests at once when it registers; later an administrator says how many", Value: 1},
+			&cli.StringFlag{Name: "backends", Usage: "offer these `BACKENDS` of builds, separated by commas, of incus-lxc, incus-vm, qemu, schroot and unshare; what does not work here is left out, with the reason in the log", EnvVars: []string{"DEBUSINE_BACKENDS"}, DefaultText: "qemu,schroot,unshare where they work"},
 			&cli.StringFlag{Name: "job-memory", Usage: "end a job's process when all of its processes hold more than `SIZE` (8G, 512M; none: no limit)", EnvVars: []string{"DEBUSINE_JOB_MEMORY"}, DefaultText: "nine tenths of the machine's"},
 			&cli.StringFlag{Name: "job-disk", Usage: "stop a job that takes more than `SIZE` of disk", EnvVars: []string{"DEBUSINE_JOB_DISK"}, DefaultText: "what the disk has"},
 			&cli.StringFlag{Name: "job-processes", Usage: "stop a job that has more than `N` processes and threads at once", EnvVars: []string{"DEBUSINE_JOB_PROCESSES"}, DefaultText: "8192"},
@@ -86,6 +87,7 @@ type machine struct {
 	arch        string
 	concurrency int
 	token       string
+	offers      []offer
 }
 
 func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
@@ -94,6 +96,10 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 		return nil, err
 	}
 	readySize, err := readySize(c)
+	if err != nil {
+		return nil, err
+	}
+	backends, err := wantedBackends(c.String("backends"))
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +132,8 @@ func newMachine(c *cli.Context, log *slog.Logger) (*machine, error) {
 	if err := doer.KeepReady(readySize); err != nil {
 		return nil, err
 	}
-	return &machine{home: newHome(c.String("api-url"), token), doer: doer, box: box, log: log.With("worker", name), arch: arch, concurrency: c.Int("concurrency"), token: token}, nil
+	return &machine{home: newHome(c.String("api-url"), token), doer: doer, box: box, log: log.With("worker", name), arch: arch, concurrency: c.Int("concurrency"), token: token,
+		offers: findBackends(c.Context, box, backends, c.IsSet("backends"), log)}, nil
 }
 
 // ensureToken reads the token, or makes one and registers with it. The file is

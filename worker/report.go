@@ -25,9 +25,8 @@ func (m *machine) report() api.WorkerMetadata {
 			tags = append(tags, "worker:cap:"+tool)
 		}
 	}
-	if _, err := exec.LookPath("unshare"); err == nil {
-		tags = append(tags, "worker:executor:unshare")
-	}
+	has, backends := tagsOf(m.offers)
+	tags = append(tags, has...)
 	host, _ := os.Hostname()
 	return api.WorkerMetadata{
 		"provided_tags":              tags,
@@ -36,6 +35,7 @@ func (m *machine) report() api.WorkerMetadata {
 		"system:memory":              totalMemory(),
 		"system:hostname":            host,
 		"system:isolated":            m.box.Isolated(),
+		"system:backends":            backends,
 		"system:ready_environments":  m.doer.Ready(),
 		"system:bounded_by":          m.box.BoundedBy(),
 		"system:job_limits":          map[string]int64{"memory": limits.Memory, "disk": limits.Disk, "processes": limits.Processes},

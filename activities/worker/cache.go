@@ -61,18 +61,23 @@ func (c *cache) environment(ctx context.Context, server Server, artifact api.Art
 	if err != nil {
 		return "", nil, err
 	}
-	entry, release := c.take(artifact.ID)
+	return c.only(ctx, server, artifact.ID, name, tarSuffix(name), file)
+}
+
+// only is the one file of an artifact.
+func (c *cache) only(ctx context.Context, server Server, id int64, name, suffix string, file api.File) (path string, release func(), err error) {
+	entry, release := c.take(id)
 	entry.mu.Lock()
 	defer entry.mu.Unlock()
-	path = filepath.Join(c.dir, strconv.FormatInt(artifact.ID, 10)+tarSuffix(name))
+	path = filepath.Join(c.dir, strconv.FormatInt(id, 10)+suffix)
 	if err := checkFile(path, file); err == nil {
 		now := time.Now()
 		_ = os.Chtimes(path, now, now) // what was used last goes last
 		return path, release, nil
 	}
-	if err := c.fetch(ctx, server, artifact.ID, name, path); err != nil {
+	if err := c.fetch(ctx, server, id, name, path); err != nil {
 		release()
-		return "", nil, fmt.Errorf("fetching environment %d: %w", artifact.ID, err)
+		return "", nil, fmt.Errorf("fetching environment %d: %w", id, err)
 	}
 	return path, release, nil
 }

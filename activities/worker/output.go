@@ -125,7 +125,7 @@ func (a *attempt) takeFile(from, to, name string, size int64) error {
 	switch {
 	case !ok || !info.Mode().IsRegular():
 		return unusablef("%q, which the build left, is not a plain file", name)
-	case int(stat.Uid) != a.folder.Owner() || stat.Nlink != 1:
+	case !a.folder.Owns(int(stat.Uid)) || stat.Nlink != 1:
 		return unusablef("%q, which the build left, is not its own", name)
 	case size >= 0 && info.Size() != size:
 		return unusablef("%q has %d bytes, but the .changes says %d", name, info.Size(), size)

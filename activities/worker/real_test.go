@@ -131,6 +131,10 @@ func TestBuilds(t *testing.T) {
 			t.Parallel()
 			buildsWhatIsReady(t, kept, hello, e.whole)
 		})
+		t.Run("hello in a schroot", func(t *testing.T) {
+			t.Parallel()
+			buildsInSchroot(t, doer, s.beside(t, e.whole, hello), hello, e.whole)
+		})
 		t.Run("the same mirror makes the same bytes", func(t *testing.T) {
 			t.Parallel()
 			makesTheSameBytes(t, doer, e.whole, url, suite)

@@ -28,6 +28,7 @@ type sbuild struct {
 	dsc        string
 	extra      []string // paths of .debs that may be installed
 	tarball    string
+	image      image    // of a disk, where the backend wants one
 	layers     []string // the environment, where the worker keeps it ready
 	base       int64    // its number
 	codename   string
@@ -127,11 +128,17 @@ func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) err
 	if err != nil {
 		return fmt.Errorf("asking for environment %d: %w", id, err)
 	}
-	var data struct{ Codename string }
+	var data struct {
+		Codename string
+		Boot     string `json:"boot_mechanism"`
+	}
 	if err := json.Unmarshal(artifact.Data, &data); err != nil || data.Codename == "" {
 		return unusablef("environment %d does not say its codename", id)
 	}
 	s.codename, s.base = data.Codename, id
+	if b := s.backend(); b.Image || b.Name == "incus-lxc" {
+		return s.fetchWhole(ctx, a, artifact, data.Boot)
+	}
 	layers, release, err := a.ready.layers(ctx, a.server, artifact)
 	if err == nil && len(layers) > 0 {
 		a.atEnd = append(a.atEnd, release) // from this goroutine alone
@@ -144,6 +151,27 @@ func (s *sbuild) fetchEnvironment(ctx context.Context, a *attempt, id int64) err
 	}
 	s.tarball, release, err = a.cache.environment(ctx, a.server, artifact)
 	if err == nil {
+		a.atEnd = append(a.atEnd, release)
+	}
+	return err
+}
+
+// fetchWhole has the environment as the file that it is, for backends that begin
+// with that.
+func (s *sbuild) fetchWhole(ctx context.Context, a *attempt, artifact api.Artifact, boot string) error {
+	if !s.backend().Image {
+		path, release, err := a.cache.environment(ctx, a.server, artifact)
+		if err == nil {
+			s.tarball, a.atEnd = path, append(a.atEnd, release)
+		}
+		return err
+	}
+	if boot != "efi" && boot != "bios" {
+		return unusablef("environment %d does not say how it boots", artifact.ID)
+	}
+	path, release, err := a.cache.image(ctx, a.server, artifact)
+	if err == nil {
+		s.image = image{path: path, packed: strings.HasSuffix(path, packedSuffix), boot: boot}
 		a.atEnd = append(a.atEnd, release)
 	}
 	return err

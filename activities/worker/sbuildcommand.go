@@ -16,13 +16,13 @@ import (
 // command is that of spec §3.1. --nolog sends the log to stdout alone, where
 // the executor bounds it and keeps it out of the build's reach.
 func (s *sbuild) command(a *attempt) (executor.Command, error) {
-	s.buildFiles = filepath.Join(a.folder.Work, "build")
-	config := filepath.Join(a.folder.Path, "sbuildrc")
-	rc := sbuildrc
-	if len(s.layers) > 0 {
-		rc = inRoot + rc
+	room, err := s.room(a)
+	if err != nil {
+		return executor.Command{}, err
 	}
-	if err := os.WriteFile(config, []byte(rc), 0o644); err != nil {
+	s.buildFiles = room.build
+	config := filepath.Join(a.folder.Path, "sbuildrc")
+	if err := os.WriteFile(config, []byte(room.config+sbuildrc), 0o644); err != nil {
 		return executor.Command{}, err
 	}
 	options, err := s.options(time.Now())
@@ -30,7 +30,7 @@ func (s *sbuild) command(a *attempt) (executor.Command, error) {
 		return executor.Command{}, err
 	}
 	argv := slices.Concat([]string{"sbuild", "--nolog", "--purge-deps=never", "--no-run-lintian"}, s.what(),
-		[]string{"--dist=" + s.codename, "--chroot-mode=unshare", "--chroot=" + s.tarball}, s.chrootSetup(a.proxy["http_proxy"]),
+		[]string{"--dist=" + s.codename}, room.options, s.chrootSetup(a.proxy["http_proxy"], room.unmirror),
 		options, []string{"--bd-uninstallable-explainer=dose3"})
 	for _, path := range s.extra {
 		argv = append(argv, "--extra-package="+path)
@@ -42,11 +42,8 @@ func (s *sbuild) command(a *attempt) (executor.Command, error) {
 	if options := s.data.Options(); options != "" {
 		env["DEB_BUILD_OPTIONS"] = options
 	}
-	argv = append(personality(s.data.BuildArchitecture), inNewFolder("build", append(argv, s.dsc))...)
-	if len(s.layers) > 0 {
-		argv = asUser(a.folder, argv)
-	}
-	return executor.Command{Argv: argv, Env: env, Layers: s.layers}, nil
+	argv, err = room.around(append(personality(s.data.BuildArchitecture), append(argv, s.dsc)...))
+	return a.machine.WithBackend(executor.Command{Argv: argv, Env: env, Layers: s.layers}, s.backend()), err
 }
 
 // what are the options that say what is built, and where for.
@@ -98,8 +95,11 @@ func (s *sbuild) options(begun time.Time) (argv []string, err error) {
 
 // chrootSetup are what root of the chroot does before packages are looked at.
 // Texts travel in base64, in which neither shell nor sbuild finds a meaning.
-func (s *sbuild) chrootSetup(proxy string) []string {
-	commands := []string{"rm -f /etc/resolv.conf"}
+func (s *sbuild) chrootSetup(proxy string, unmirror bool) []string {
+	commands := []string{}
+	if unmirror {
+		commands = append(commands, "rm -f /etc/resolv.conf")
+	}
 	if proxy != "" {
 		commands = append(commands, writeInside("/etc/apt/apt.conf.d/99debusine-proxy", aptProxy(proxy)+"\n"))
 	}
