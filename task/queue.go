@@ -12,7 +12,11 @@ const (
 	buildQueue = "build/" // of work that names an architecture
 	otherQueue = "work"   // of work that names none
 	usualTask  = "sbuild" // what a queue is for that names no task
-	longest    = 200      // characters of a queue's name; Temporal takes 1,000
+
+	executorTag   = "worker:executor:"
+	usualExecutor = executorTag + "unshare"
+
+	longest = 200 // characters of a queue's name; Temporal takes 1,000
 )
 
 // QueueName names the queue of the work requests that require these tags and
@@ -37,7 +41,7 @@ func QueueName(required, gates []string) string {
 		if does != usualTask {
 			name.WriteString("/" + escapeTag(does))
 		}
-		implied := impliedBy(does)
+		implied := impliedBy(does, left)
 		rest = slices.DeleteFunc(left, func(tag string) bool { return slices.Contains(implied, tag) })
 	} else {
 		name.WriteString(otherQueue)
@@ -55,7 +59,7 @@ func QueueName(required, gates []string) string {
 // of the queue: those that were asked for and those that the name leaves out.
 func QueueRequired(required []string) []string {
 	if _, left, ok := takeArch(tagSet(required)); ok {
-		return tagSet(append(slices.Clone(required), impliedBy(taskOf(left))...))
+		return tagSet(append(slices.Clone(required), impliedBy(taskOf(left), left)...))
 	}
 	return tagSet(required)
 }

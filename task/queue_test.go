@@ -16,9 +16,9 @@ func TestAQueueIsNamedByWhatItsWorkRequiresAndProvides(t *testing.T) {
 		want            string
 	}{
 		"an architecture":                   {amd64, nil, "build/amd64"},
-		"what it implies is left out":       {with(impliedBy("sbuild")...), nil, "build/amd64"},
+		"what it implies is left out":       {with(impliedBy("sbuild", nil)...), nil, "build/amd64"},
 		"a task that is not the usual one":  {simpleTags("noop", "amd64", ""), nil, "build/amd64/noop"},
-		"and what that implies is left out": {with(impliedBy("mmdebstrap")...), nil, "build/amd64/mmdebstrap"},
+		"and what that implies is left out": {with(impliedBy("mmdebstrap", nil)...), nil, "build/amd64/mmdebstrap"},
 		"the tool of another task is not":   {append(simpleTags("noop", "amd64", ""), "worker:cap:sbuild"), nil, "build/amd64/noop+cap:sbuild"},
 		"another version is not implied":    {with("worker:task:worker:sbuild:version:2"), nil, "build/amd64+task:worker:sbuild:version:2"},
 		"a class":                           {with("worker:class:big"), nil, "build/amd64+class:big"},
@@ -120,5 +120,20 @@ func TestFairnessKeysFitIntoTemporalsAndStayApart(t *testing.T) {
 	}
 	if seen["debusine/System"] == "" {
 		t.Errorf("a short name is not shown as it is: %q", seen)
+	}
+}
+
+func TestAMachineWithOneBackendGetsItsWork(t *testing.T) {
+	for backend, want := range map[string]string{"unshare": "build/amd64", "qemu": "build/amd64+executor:qemu", "incus-lxc": "build/amd64+executor:incus-lxc"} {
+		d := SbuildData{Backend: backend, BuildArchitecture: "amd64"}
+		if name := QueueName(d.Requires(), nil); name != want {
+			t.Errorf("%s: queue %s", backend, name)
+		}
+		needed := QueueRequired(d.Requires())
+		for _, b := range Backends() {
+			if slices.Contains(needed, "worker:executor:"+b) != (b == backend) {
+				t.Errorf("%s: its machines need %q", backend, needed)
+			}
+		}
 	}
 }

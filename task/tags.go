@@ -146,15 +146,19 @@ func taskOfTag(tag string) (name string, ok bool) {
 // provides that does all tasks of this release.
 func Implied() (tags []string) {
 	for _, name := range WorkerTasks() {
-		tags = append(tags, impliedBy(name)...)
+		tags = append(tags, impliedBy(name, nil)...)
 	}
 	return tagSet(tags)
 }
 
 // impliedBy are the tags that a task on an architecture implies: what the name of
 // its queue leaves out. A machine that lacks one of them gets none of its work.
-func impliedBy(name string) []string {
-	tags := []string{"worker:type:worker", "worker:executor:unshare", versionTag(name)}
+// Work that requires another backend than the usual one does not imply that.
+func impliedBy(name string, required []string) []string {
+	tags := []string{"worker:type:worker", versionTag(name)}
+	if !slices.ContainsFunc(required, func(tag string) bool { return strings.HasPrefix(tag, executorTag) && tag != usualExecutor }) {
+		tags = append(tags, usualExecutor)
+	}
 	switch name {
 	case "sbuild", "mmdebstrap":
 		tags = append(tags, "worker:cap:"+name)
