@@ -18,7 +18,7 @@ deps: ## install what building and running need (apt; names it first, starts no 
 	@scripts/deps
 
 # What only the tests need beyond.
-TEST_PACKAGES := openssh-server vsftpd reprepro softhsm2 opensc sq sqv sbsigntool gnupg gpgv chromium docker-compose python3-debian python3-prometheus-client python3-aiosmtpd schroot autopkgtest qemu-system-x86 qemu-utils ovmf
+TEST_PACKAGES := openssh-server vsftpd reprepro softhsm2 opensc sq sqv sbsigntool gnupg gpgv chromium docker-compose python3-debian python3-prometheus-client python3-aiosmtpd schroot autopkgtest qemu-system-x86 qemu-utils ovmf dosfstools mtools fdisk
 test-deps:
 	@scripts/deps $(TEST_PACKAGES)
 

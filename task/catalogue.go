@@ -71,6 +71,7 @@ var workerTasks = map[string]Definition{
 	"noop":                    {"noop", "does nothing, as told", 10 * time.Minute, parser[NoopData]()},
 	"sleep":                   {"sleep", "waits for some seconds", 24 * time.Hour, parser[SleepData]()},
 	"mmdebstrap":              {"mmdebstrap", "makes a build environment (debian:system-tarball)", 2 * time.Hour, parser[MmdebstrapData]()},
+	"simplesystemimagebuild":  {"simplesystemimagebuild", "makes the image of a disk to build in (debian:system-image)", 2 * time.Hour, parser[SystemImageBuildData]()},
 	"sbuild":                  {"sbuild", "builds a source package for one architecture", 12 * time.Hour, parser[SbuildData]()},
 	"extractforsigning":       {"extractforsigning", "takes the files that want a signature out of binary packages", time.Hour, parser[ExtractForSigningData]()},
 	"assemblesignedsource":    {"assemblesignedsource", "makes a source package of a signing template and signatures", time.Hour, parser[AssembleSignedSourceData]()},

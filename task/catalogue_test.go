@@ -57,7 +57,7 @@ func parseFault(t *testing.T, name, raw string) error {
 }
 
 func TestTheCatalogueKnowsItsTasks(t *testing.T) {
-	if want := []string{"assemblesignedsource", "extractforsigning", "makesourcepackageupload", "mergeuploads", "mmdebstrap", "noop", "sbuild", "sleep"}; !slices.Equal(WorkerTasks(), want) {
+	if want := []string{"assemblesignedsource", "extractforsigning", "makesourcepackageupload", "mergeuploads", "mmdebstrap", "noop", "sbuild", "simplesystemimagebuild", "sleep"}; !slices.Equal(WorkerTasks(), want) {
 		t.Errorf("the tasks are %q", WorkerTasks())
 	}
 	for _, name := range WorkerTasks() {

@@ -162,6 +162,8 @@ func impliedBy(name string, required []string) []string {
 	switch name {
 	case "sbuild", "mmdebstrap":
 		tags = append(tags, "worker:cap:"+name)
+	case "simplesystemimagebuild":
+		tags = append(tags, "worker:cap:mmdebstrap", "worker:cap:system-image")
 	case "extractforsigning", "assemblesignedsource", "makesourcepackageupload":
 		tags = append(tags, "worker:cap:sbuild") // which brings dpkg-dev
 	}

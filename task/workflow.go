@@ -82,13 +82,13 @@ type UpdateEnvironmentsData struct {
 
 // EnvironmentTarget says which environments to make in one way.
 type EnvironmentTarget struct {
-	Codenames                      Words               `json:"codenames"`
-	CodenameAliases                map[string][]string `json:"codename_aliases,omitempty"`
-	Variants                       Names               `json:"variants,omitempty"`
-	Backends                       Names               `json:"backends,omitempty"`
-	Architectures                  []string            `json:"architectures"`
-	MmdebstrapTemplate             *MmdebstrapData     `json:"mmdebstrap_template,omitempty"`
-	SimpleSystemImageBuildTemplate json.RawMessage     `json:"simplesystemimagebuild_template,omitempty"`
+	Codenames                      Words                 `json:"codenames"`
+	CodenameAliases                map[string][]string   `json:"codename_aliases,omitempty"`
+	Variants                       Names                 `json:"variants,omitempty"`
+	Backends                       Names                 `json:"backends,omitempty"`
+	Architectures                  []string              `json:"architectures"`
+	MmdebstrapTemplate             *MmdebstrapData       `json:"mmdebstrap_template,omitempty"`
+	SimpleSystemImageBuildTemplate *SystemImageBuildData `json:"simplesystemimagebuild_template,omitempty"`
 }
 
 // Words is a list that may be written as a single string.
@@ -146,23 +146,20 @@ func (d *UpdateEnvironmentsData) check() error {
 // in bytes.
 func (t EnvironmentTarget) planned() int {
 	const step, reaction = 300, 300
-	template, err := json.Marshal(t.MmdebstrapTemplate)
-	if err != nil {
+	tarball, err := json.Marshal(t.MmdebstrapTemplate)
+	disk, failed := json.Marshal(t.SimpleSystemImageBuildTemplate)
+	if err != nil || failed != nil {
 		return longestData + 1
 	}
-	items := len(t.AllCodenames()) * max(1, len(t.Variants)) * max(1, len(t.Backends))
-	return len(t.Architectures) * (len(t.Codenames)*(len(template)+step) + items*reaction)
+	items := len(t.AllCodenames()) * max(1, len(t.Variants)) * max(1, len(t.Backends)) * len(t.Formats())
+	return len(t.Architectures) * (len(t.Codenames)*(len(tarball)+len(disk)+step*len(t.Formats())) + items*reaction)
 }
 
 func (t EnvironmentTarget) check() error {
 	if len(t.Codenames) == 0 || len(t.Architectures) == 0 {
 		return missing("targets.codenames and targets.architectures")
 	}
-	if len(t.SimpleSystemImageBuildTemplate) > 0 {
-		return debusine.Invalid{What: "simplesystemimagebuild_template cannot be used: there is no task simplesystemimagebuild yet, so no debian:system-image is made",
-			Hint: "leave it out: mmdebstrap_template makes tarballs, which is what the backend unshare takes"}
-	}
-	if t.MmdebstrapTemplate == nil {
+	if len(t.Formats()) == 0 {
 		return missing("targets.mmdebstrap_template")
 	}
 	for _, c := range t.AllCodenames() {
@@ -184,8 +181,10 @@ func (t EnvironmentTarget) check() error {
 		if slices.Contains(t.Architectures[:i], arch) {
 			return debusine.Invalidf("architectures: %s is given twice", arch)
 		}
-		if _, err := t.Bootstrap(t.Codenames[0], arch); err != nil {
-			return err
+		for _, format := range t.Formats() {
+			if _, err := t.Bootstrap(format, t.Codenames[0], arch); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -194,22 +193,6 @@ func (t EnvironmentTarget) check() error {
 // AllCodenames are the codenames and all aliases, without order.
 func (t EnvironmentTarget) AllCodenames() []string {
 	return slices.Concat(append(slices.Collect(maps.Values(t.CodenameAliases)), t.Codenames)...)
-}
-
-// Bootstrap fills the template for one codename and architecture.
-func (t EnvironmentTarget) Bootstrap(codename, arch string) (json.RawMessage, error) {
-	d := *t.MmdebstrapTemplate
-	d.BootstrapOptions.Architecture = arch
-	d.BootstrapRepositories = slices.Clone(d.BootstrapRepositories)
-	for i := range d.BootstrapRepositories {
-		if d.BootstrapRepositories[i].Suite == "" {
-			d.BootstrapRepositories[i].Suite = codename
-		}
-	}
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	return json.Marshal(d)
 }
 
 // NoopWorkflowData is the input of the noop workflow: it asks for some noops, of

@@ -110,10 +110,11 @@ func TestUpdateEnvironmentsFillsItsTemplate(t *testing.T) {
 	}
 	target := d.(*UpdateEnvironmentsData).Targets[0]
 	for _, arch := range []string{"i386", "amd64"} {
-		raw, err := target.Bootstrap("sid", arch)
-		if err != nil {
-			t.Fatal(err)
+		made, err := target.Bootstrap("tarball", "sid", arch)
+		if err != nil || made.Task != "mmdebstrap" || made.Category != "debian:system-tarball" {
+			t.Fatalf("%+v, %v", made, err)
 		}
+		raw := made.Data
 		b := parsed[*MmdebstrapData](t, "mmdebstrap", string(raw))
 		if b.BootstrapOptions.Architecture != arch || b.BootstrapRepositories[0].Suite != "sid" || b.BootstrapRepositories[1].Suite != "y" {
 			t.Errorf("%s", raw)
@@ -166,7 +167,7 @@ func TestTargetsThatMakeNoSenseAreRefused(t *testing.T) {
 		"an unknown architecture":       {`["amd64", "i386"]`, `["amd64", "all"]`, `"all" is unknown`},
 		"a template with a bad mirror":  {`http://mirror/debian`, `mirror debian`, "not an address"},
 		"a template with a wrong key":   {`"variant": "minbase"`, `"variants": "minbase"`, `"variants" is unknown`},
-		"an image template":             {`{"codenames"`, `{"simplesystemimagebuild_template": {}, "codenames"`, "no task simplesystemimagebuild"},
+		"an image template":             {`{"codenames"`, `{"simplesystemimagebuild_template": {}, "codenames"`, "bootstrap_repositories is missing"},
 		"an alias that is a codename":   {`["unstable"]`, `["bookworm"]`, "is there twice"},
 		"a variant twice":               {`["sbuild", "autopkgtest"]`, `["sbuild", "sbuild"]`, "is there twice"},
 		"a template that is null":       {`"mmdebstrap_template": {`, `"mmdebstrap_template": null, "variants2": {`, "unknown"},

@@ -4,9 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
+	"debusine/activities/worker"
 	"debusine/api"
 	"debusine/task"
 )
@@ -21,9 +23,12 @@ func (m *machine) report() api.WorkerMetadata {
 		tags = append(tags, "worker:task:worker:"+name+":version:1")
 	}
 	for _, tool := range []string{"sbuild", "mmdebstrap"} {
-		if _, err := exec.LookPath(tool); err == nil {
+		if !isMissing(tool) {
 			tags = append(tags, "worker:cap:"+tool)
 		}
+	}
+	if !slices.ContainsFunc(workeract.ImageTools(), isMissing) {
+		tags = append(tags, "worker:cap:system-image")
 	}
 	has, backends := tagsOf(m.offers)
 	tags = append(tags, has...)
@@ -41,6 +46,11 @@ func (m *machine) report() api.WorkerMetadata {
 		"system:job_limits":          map[string]int64{"memory": limits.Memory, "disk": limits.Disk, "processes": limits.Processes},
 		"concurrency":                m.atOnce(m.concurrency),
 	}
+}
+
+func isMissing(program string) bool {
+	_, err := exec.LookPath(program)
+	return err != nil
 }
 
 // totalMemory is in bytes; 0 when the kernel does not tell.

@@ -29,27 +29,38 @@ func UpdateEnvironments(ctx workflow.Context, start task.WorkflowStart) (task.Ou
 	})
 }
 
-// environmentSteps is one bootstrap for each target, codename and architecture.
+// environmentSteps is one bootstrap for each target, codename, architecture and
+// template.
 func environmentSteps(data task.UpdateEnvironmentsData) ([]task.Step, error) {
 	var steps []task.Step
 	for i, target := range data.Targets {
 		for _, codename := range target.Codenames {
 			for _, arch := range target.Architectures {
-				raw, err := target.Bootstrap(codename, arch)
-				if err != nil {
-					return nil, fault(err.Error())
+				for _, format := range target.Formats() {
+					b, err := target.Bootstrap(format, codename, arch)
+					if err != nil {
+						return nil, fault(err.Error())
+					}
+					steps = append(steps, task.Step{Name: fmt.Sprintf("%s-%d-%s-%s", b.Task, i, codename, arch), TaskName: b.Task, Data: b.Data,
+						Display: fmt.Sprintf("Environment %s on %s%s", codename, arch, asImage(b)), Group: codename,
+						Reactions: task.Reactions{OnSuccess: environmentReactions(data.Vendor, codename, arch, b.Category, target)}})
 				}
-				steps = append(steps, task.Step{Name: fmt.Sprintf("mmdebstrap-%d-%s-%s", i, codename, arch), TaskName: "mmdebstrap", Data: raw,
-					Display: fmt.Sprintf("Environment %s on %s", codename, arch), Group: codename,
-					Reactions: task.Reactions{OnSuccess: environmentReactions(data.Vendor, codename, arch, target)}})
 			}
 		}
 	}
 	return steps, nil
 }
 
-// environmentReactions add the tarball once for each name that it goes by.
-func environmentReactions(vendor, codename, arch string, target task.EnvironmentTarget) []task.Reaction {
+// asImage tells an image from the tarball of the same name.
+func asImage(b task.Bootstrap) string {
+	if b.Category == debusine.CategorySystemImage {
+		return ", for virtual machines"
+	}
+	return ""
+}
+
+// environmentReactions add what was made once for each name that it goes by.
+func environmentReactions(vendor, codename, arch, category string, target task.EnvironmentTarget) []task.Reaction {
 	var reactions []task.Reaction
 	for _, name := range target.NamesOf(codename) {
 		for _, variant := range target.Variants.OrNone() {
@@ -62,7 +73,7 @@ func environmentReactions(vendor, codename, arch string, target task.Environment
 					variables["backend"] = backend
 				}
 				reactions = append(reactions, task.Reaction{Action: task.UpdateCollectionWithArtifacts, Collection: vendor + "@debian:environments",
-					Filters: map[string]any{"category": "debian:system-tarball", "data__architecture": arch}, Variables: variables})
+					Filters: map[string]any{"category": category, "data__architecture": arch}, Variables: variables})
 			}
 		}
 	}

@@ -225,6 +225,26 @@ func TestUpdateEnvironmentsBootstrapsEachOnce(t *testing.T) {
 	}
 }
 
+func TestUpdateEnvironmentsMakesImagesToo(t *testing.T) {
+	h := newHouse(t)
+	o := h.run(t, "update_environments", `{"vendor": "debian", "targets": [{"codenames": "trixie", "backends": "qemu", "architectures": ["amd64"],
+		"simplesystemimagebuild_template": {"bootstrap_options": {"variant": "buildd"}, "bootstrap_repositories": [{"mirror": "http://mirror.example/debian"}],
+		"disk_image": {"format": "qcow2", "partitions": [{"size": 10, "filesystem": "ext4", "mountpoint": "/"}]}}},
+		{"codenames": "trixie", "architectures": ["amd64"], "mmdebstrap_template": {"bootstrap_options": {"variant": "buildd"}, "bootstrap_repositories": [{"mirror": "http://mirror.example/debian"}]}}]}`)
+	if o.Result != debusine.Success || len(h.planned) != 2 {
+		t.Fatalf("outcome %+v, %d steps", o, len(h.planned))
+	}
+	for i, category := range []string{"debian:system-image", "debian:system-tarball"} {
+		if r := h.planned[i].Reactions.OnSuccess; len(r) != 1 || r[0].Filters["category"] != category {
+			t.Errorf("%s: %+v", h.planned[i].Name, r)
+		}
+	}
+	var image task.SystemImageBuildData
+	if err := json.Unmarshal(h.planned[0].Data, &image); err != nil || image.BootstrapOptions.Architecture != "amd64" || image.BootstrapRepositories[0].Suite != "trixie" || image.DiskImage.KernelPackage != "linux-image-amd64" {
+		t.Errorf("%s, %v", h.planned[0].Data, err)
+	}
+}
+
 func TestManyChildrenFollowOneAnother(t *testing.T) {
 	h := newHouse(t)
 	h.SetTestTimeout(time.Minute)

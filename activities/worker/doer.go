@@ -130,6 +130,8 @@ func (d *Doer) Do(ctx context.Context, job Job, server Server) (Outcome, error) 
 		return sleep(ctx, job, data)
 	case *task.MmdebstrapData:
 		return d.inFolder(ctx, job, server, &mmdebstrap{data: data})
+	case *task.SystemImageBuildData:
+		return d.inFolder(ctx, job, server, newSystemImage(data))
 	case *task.SbuildData:
 		return d.inFolder(ctx, job, server, &sbuild{data: data})
 	case *task.ExtractForSigningData:

@@ -21,6 +21,8 @@ type mmdebstrap struct {
 	repos []repository
 	facts string // what the hook found out about the chroot
 	tar   string
+	file  string   // the name of the tarball; tarName when empty
+	hooks []string // options of mmdebstrap that run before the one that ends it
 }
 
 // repository is a source of packages with what had to be found out about it.
@@ -47,7 +49,7 @@ func (m *mmdebstrap) setup(ctx context.Context, a *attempt) (executor.Command, e
 		}
 		m.repos = append(m.repos, found)
 	}
-	m.tar = filepath.Join(a.folder.Work, tarName)
+	m.tar = filepath.Join(a.folder.Work, m.tarball())
 	if err := m.writeInputs(a); err != nil {
 		return executor.Command{}, err
 	}
@@ -239,6 +241,7 @@ func (m *mmdebstrap) argv(a *attempt) []string {
 	if o.GpgvCommand != "" {
 		argv = append(argv, "--aptopt=APT::Key::gpgvcommand \""+o.GpgvCommand+"\"")
 	}
+	argv = append(argv, m.hooks...)
 	return append(argv, "--customize-hook=sh "+quote(filepath.Join(a.folder.Path, "hook"))+" \"$1\"",
 		m.repos[0].Suite, m.tar, filepath.Join(a.folder.Path, "debusine.sources"))
 }
@@ -276,16 +279,5 @@ func (m *mmdebstrap) teardown(ctx context.Context, a *attempt, ran executor.Resu
 	if err != nil {
 		return "", err
 	}
-	built := filepath.Join(a.folder.Path, "built")
-	if err := os.Mkdir(built, 0o755); err != nil {
-		return "", err
-	}
-	if err := a.takeFile(a.folder.Work, built, tarName, -1); err != nil {
-		return "", err
-	}
-	_, err = a.server.CreateArtifact(ctx, debusine.CategorySystemTarball, data, map[string]string{tarName: filepath.Join(built, tarName)})
-	if err != nil {
-		return "", fmt.Errorf("uploading the environment: %w", err)
-	}
-	return debusine.Success, nil
+	return a.uploadSystem(ctx, a.folder.Work, tarName, debusine.CategorySystemTarball, data)
 }

@@ -128,6 +128,33 @@ find . -name 'core*' | grep -q . && found "a core dump"
 echo "all tried as $me"
 `
 
+// attackFromGuest goes for the machine below a virtual machine: by the network
+// that it is given, by the folder that it shares, by devices.
+const attackFromGuest = `
+exec 2>/dev/null
+found() { echo "ESCAPED: $*"; }
+perl -e '
+	use IO::Socket::INET;
+	for my $host ("127.0.0.1", "10.0.2.2", "10.0.2.100", "10.0.2.3", "10.0.2.15") {
+		my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $ENV{HOST_PORT}, Timeout => 2);
+		print "ESCAPED: the loopback of the machine at $host\n" if $s;
+	}
+'
+test -e "$HOST_FILE" && found "the machine's /tmp"
+test -e "$HOST_RUN" && found "the machine's /run"
+test -e "$JOBS" && found "the folder of jobs"
+shared=/run/autopkgtest/shared
+test -d $shared || found "no folder is shared, so this attack tries nothing"
+ln -s /etc "$shared/out" && test -e "$shared/out/debusine-machine" && found "a link out of the shared folder"
+ls -d "$shared/../monitor" "$shared/../../.." | grep -q monitor && found "the folder above the shared one"
+mknod "$shared/disk" b 8 0 && dd if="$shared/disk" of=/dev/null count=1 && found "a disk"
+mknod "$shared/null" c 1 3 && echo x > "$shared/null" && test ! -s "$shared/null" && stat -c %t "$shared/null" | grep -qx 1 && echo "note: a device file of the guest's own"
+cp /bin/sh "$shared/suid" && chown root "$shared/suid" && chmod 4755 "$shared/suid"
+test -c /dev/kvm && dd if=/dev/kvm of=/dev/null count=0 && echo "note: /dev/kvm can be opened in the guest"
+rm -f "$shared/out" "$shared/disk" "$shared/null" "$shared/suid"
+echo "all tried as $(id -u)"
+`
+
 // leaveBehind starts processes that want to stay, in every way known; SLEEP is
 // the number of seconds by which they are found.
 const leaveBehind = `
