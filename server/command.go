@@ -69,6 +69,7 @@ func Command() *cli.Command {
 			text("installation", "call a new database `NAME`, 4 to 16 letters and digits (default: a random one)", "", false),
 			text("ui-url", "Temporal's Web UI is at `URL`", "", false),
 			text("public-url", "this API is known as `URL`, without /api", "", false),
+			text("fqdn", "sign what names nobody, such as changelog entries of binNMUs, as noreply@`HOST` (default: of --public-url, else this machine's name)", "", false),
 			text("roles", "what this process does, with commas: `ROLES`", strings.Join([]string{roleAPI, roleGateway, roleOrchestrator}, ","), false),
 			text("log-level", "debug, info, warn or error", "info", false),
 		}, uploadFlags()...),
@@ -86,6 +87,9 @@ func run(c *cli.Context) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
 		return cli.Exit("--log-level: "+err.Error()+"\nhint: debug, info, warn or error", 2)
+	}
+	if fqdn := c.String("fqdn"); fqdn != "" && !hostName.MatchString(fqdn) {
+		return cli.Exit(fmt.Sprintf("--fqdn: %.80q is no host's name\nhint: for example debusine.example.org", fqdn), 2)
 	}
 	roles := strings.Split(c.String("roles"), ",")
 	for _, role := range roles {
@@ -150,6 +154,9 @@ func (p *process) openDatabase(ctx context.Context) (err error) {
 	told := false
 	for {
 		p.db, err = store.Open(ctx, p.cli.String("database"), p.cli.String("installation"))
+		if err == nil {
+			p.db.KnownAs(knownAs(p.cli.String("fqdn"), p.cli.String("public-url")))
+		}
 		if err == nil || !away(err) || ctx.Err() != nil {
 			return err
 		}

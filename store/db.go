@@ -28,7 +28,11 @@ type DB struct {
 	pool *pgxpool.Pool
 	name string // of the installation; part of every Temporal id
 	seal []byte
+	fqdn string // what the server is known as, outside; "localhost" until it is said
 }
+
+// KnownAs says by which host's name others know the server. It is for the start.
+func (db *DB) KnownAs(fqdn string) { db.fqdn = fqdn }
 
 // querier is what a transaction and the pool have in common.
 type querier interface {
@@ -60,7 +64,7 @@ func Open(ctx context.Context, dsn, installation string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
-	db := &DB{pool: pool}
+	db := &DB{pool: pool, fqdn: "localhost"}
 	if err := db.install(ctx, installation); err != nil {
 		pool.Close()
 		return nil, err

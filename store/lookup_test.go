@@ -83,6 +83,22 @@ func (w *world) missing(what string, err error) {
 	}
 }
 
+func TestARebuildThatNamesNobodyIsSignedByTheServer(t *testing.T) {
+	w := newWorld(t)
+	w.KnownAs("debusine.example.org")
+	source := w.source("rust23", "1:1.0-1", "any")
+	w.environment("forky", "arm64", noWords, noWords)
+	for maintainer, want := range map[string]string{"": "Debusine <noreply@debusine.example.org>", "A B <a@b.example>": "A B <a@b.example>"} {
+		id := w.create("sbuild", fmt.Sprintf(`{"input": {"source_artifact": %d}, "build_architecture": "arm64", "environment": "debian/match:codename=forky",
+			"binnmu": {"changelog": "Rebuild", "suffix": "+b1", "maintainer": %q}}`, source, maintainer))
+		var got string
+		w.one(`SELECT configured_task_data->'binnmu'->>'maintainer' FROM work_requests WHERE id = $1`, &got, id)
+		if got != want {
+			t.Errorf("%q: %s", maintainer, got)
+		}
+	}
+}
+
 func TestABuildIsResolvedTaggedAndQueued(t *testing.T) {
 	w := newWorld(t)
 	source, environment := w.source("rust23", "1:1.0-1", "any"), w.environment("forky", "arm64", noWords, noWords)

@@ -65,6 +65,9 @@ func (db *DB) settle(ctx context.Context, tx querier, n New) (prepared, error) {
 	if err != nil {
 		return p, err
 	}
+	if build, signs := data.(*task.SbuildData); signs {
+		build.KnownAs(db.fqdn)
+	}
 	p.configured, err = json.Marshal(data)
 	return p, err
 }

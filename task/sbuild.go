@@ -258,23 +258,31 @@ type BinNMU struct {
 	Changelog  string     `json:"changelog"`            // what the entry says, in lines
 	Suffix     string     `json:"suffix"`               // of the version: +b1, +deb12u1 …
 	Timestamp  *time.Time `json:"timestamp,omitempty"`  // of the entry; when the build begins
-	Maintainer string     `json:"maintainer,omitempty"` // "Name <address>"
+	Maintainer string     `json:"maintainer,omitempty"` // "Name <address>"; the server's when empty
 }
 
-// DefaultMaintainer signs changelog entries of binNMUs that name nobody.
-const DefaultMaintainer = "Debusine <noreply@debusine.invalid>"
+// DefaultMaintainer signs changelog entries of binNMUs that name nobody, of the
+// server that is known as fqdn.
+func DefaultMaintainer(fqdn string) string { return "Debusine <noreply@" + fqdn + ">" }
+
+// KnownAs has the rebuild signed in the server's name, if it is one that names
+// nobody.
+func (d *SbuildData) KnownAs(fqdn string) {
+	if d.BinNMU != nil && d.BinNMU.Maintainer == "" {
+		d.BinNMU.Maintainer = DefaultMaintainer(fqdn)
+	}
+}
 
 var (
 	versionSuffix = regexp.MustCompile(`^[+.~][A-Za-z0-9+.~]{1,50}$`)
 	nameAddress   = regexp.MustCompile(`^[^\s<>\x00-\x1f"\\][^<>\x00-\x1f"\\]{0,200} <[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+>$`)
 )
 
-// Check fills in the maintainer and says what is wrong; a nil BinNMU is well.
+// Check says what is wrong; a nil BinNMU is well.
 func (b *BinNMU) Check() error {
 	if b == nil {
 		return nil
 	}
-	b.Maintainer = cmp.Or(b.Maintainer, DefaultMaintainer)
 	switch {
 	case strings.TrimSpace(b.Changelog) == "":
 		return missing("binnmu.changelog")
@@ -284,7 +292,7 @@ func (b *BinNMU) Check() error {
 		return missing("binnmu.suffix")
 	case !versionSuffix.MatchString(b.Suffix):
 		return invalidField("binnmu.suffix", fmt.Sprintf("%.80q cannot follow a version", b.Suffix), "for example: +b1, +deb12u1")
-	case !nameAddress.MatchString(b.Maintainer):
+	case b.Maintainer != "" && !nameAddress.MatchString(b.Maintainer):
 		return invalidField("binnmu.maintainer", fmt.Sprintf("%.80q is not a maintainer", b.Maintainer), "Name <address@example.org>")
 	case b.Timestamp != nil && (b.Timestamp.Year() < 1990 || b.Timestamp.Year() > 2200):
 		return invalidField("binnmu.timestamp", "binnmu.timestamp is out of range", "for example: 2026-11-22T12:00:00Z")
@@ -315,7 +323,7 @@ func (b *BinNMU) Entry(source string, version debian.Version, codename string, b
 		}
 	}
 	return debian.ChangelogEntry{Source: source, Version: v, Distributions: []string{codename}, Urgency: "low", BinaryOnly: true,
-		Changes: changes, Maintainer: b.Maintainer, Date: begun.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")}, nil
+		Changes: changes, Maintainer: cmp.Or(b.Maintainer, DefaultMaintainer("localhost")), Date: begun.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700")}, nil
 }
 
 func checkArch(field, arch string) error {

@@ -105,9 +105,10 @@ func TestABinNMUHasOneEntryOnAllArchitectures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.KnownAs("debusine.example.org")
 	entry, err := d.BinNMU.Entry("hello", version, "forky", time.Now())
 	want := "hello (1:1.0~rc1-2+deb12u1) forky; urgency=low, binary-only=yes\n\n  * Binary-only non-maintainer upload; no source changes.\n" +
-		"  * Rebuild against libfoo2.\n  * And more\n\n -- Debusine <noreply@debusine.invalid>  Sun, 22 Nov 2026 11:00:00 +0000\n"
+		"  * Rebuild against libfoo2.\n  * And more\n\n -- Debusine <noreply@debusine.example.org>  Sun, 22 Nov 2026 11:00:00 +0000\n"
 	if err != nil || entry.String() != want {
 		t.Errorf("%s, %v", entry.String(), err)
 	}

@@ -241,7 +241,7 @@ func (s *Sender) speak(conn net.Conn) (*smtp.Client, error) {
 }
 
 func (s *Sender) introduce(c *smtp.Client, config *tls.Config) error {
-	if err := c.Hello(helloName()); err != nil {
+	if err := c.Hello(HelloName()); err != nil {
 		return err
 	}
 	if s.options.Protection == StartTLS {
@@ -276,7 +276,8 @@ func lasting(err error) error {
 
 var noHost = regexp.MustCompile(`[^A-Za-z0-9.-]`)
 
-func helloName() string {
+// HelloName is this machine's name, in the letters that a host's name has.
+func HelloName() string {
 	name, err := os.Hostname()
 	if name = noHost.ReplaceAllString(name, ""); err != nil || name == "" {
 		return "localhost"
