@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,9 @@ func scanAsset(row pgx.CollectableRow) (a debusine.Asset, err error) {
 }
 
 // PutAsset makes the asset of a key, with a use in its own workspace that nobody
-// has a role on yet. The same work request gets the same asset again.
+// has a role on yet. The same work request gets the same asset again. An owner of a
+// workspace shows no more than a certificate, which is public: what one posted gives
+// way to an administrator and to the signing worker that made the key (makeWay).
 func (db *DB) PutAsset(ctx context.Context, a debusine.Asset) (made debusine.Asset, err error) {
 	a.Data.Fingerprint = strings.ToUpper(a.Data.Fingerprint)
 	if err := a.Data.Check(); err != nil {
@@ -32,6 +35,11 @@ func (db *DB) PutAsset(ctx context.Context, a debusine.Asset) (made debusine.Ass
 		if err == nil {
 			made, err = assetByID(ctx, tx, id)
 			return err
+		}
+		if a.CreatedBy == "" {
+			if err := makeWay(ctx, tx, a.Data.Fingerprint); err != nil {
+				return err
+			}
 		}
 		err = tx.QueryRow(ctx, `
 			INSERT INTO assets (category, workspace_id, data, two_persons, created_by, created_by_work_request)
@@ -47,6 +55,35 @@ func (db *DB) PutAsset(ctx context.Context, a debusine.Asset) (made debusine.Ass
 		return err
 	})
 	return made, err
+}
+
+// makeWay removes the asset of a key that an owner of a workspace posted and that
+// nobody may sign with. One that groups may sign with is a Conflict.
+func makeWay(ctx context.Context, tx pgx.Tx, fingerprint string) error {
+	rows, err := tx.Query(ctx, assetSQL+`
+		WHERE a.category = $1 AND a.data->>'fingerprint' = $2 AND a.created_by IS NOT NULL AND a.created_by_work_request IS NULL FOR UPDATE OF a`,
+		debusine.CategorySigningKey, fingerprint)
+	if err != nil {
+		return err
+	}
+	old, err := pgx.CollectExactlyOneRow(rows, scanAsset)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	grants, err := grants(ctx, tx, 0, old.ID) // none is given meanwhile: that needs the row
+	if err != nil {
+		return err
+	}
+	if len(grants) > 0 {
+		g := grants[0]
+		return debusine.Conflict{What: fmt.Sprintf("%s has posted key %s in %s/%s, and the group %s is its %s in %s", old.CreatedBy, fingerprint, old.Scope, old.Workspace, g.Group, g.Role, g.Workspace),
+			Hint: fmt.Sprintf("leave it there, or take all such rights back first: debusine admin key revoke %s --workspace %s --role %s %s", fingerprint, g.Workspace, g.Role, g.Group)}
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM assets WHERE id = $1`, old.ID)
+	return err
 }
 
 func assetByID(ctx context.Context, q querier, id int64) (debusine.Asset, error) {
@@ -91,17 +128,19 @@ func (db *DB) Assets(ctx context.Context, user int64, f AssetFilter) ([]debusine
 	assets, err := pgx.CollectRows(rows, scanAsset)
 	for i := range assets {
 		if err == nil {
-			assets[i].Grants, err = db.grants(ctx, assets[i].ID)
+			assets[i].Grants, err = grants(ctx, db.pool, user, assets[i].ID)
 		}
 	}
 	return assets, err
 }
 
-func (db *DB) grants(ctx context.Context, id int64) ([]debusine.AssetRole, error) {
-	rows, err := db.pool.Query(ctx, `
+// grants are the rights to use an asset in those workspaces that the user may see,
+// or with 0 in all.
+func grants(ctx context.Context, q querier, user, id int64) ([]debusine.AssetRole, error) {
+	rows, err := q.Query(ctx, `
 		SELECT s.name || '/' || w.name, g.name, r.role FROM asset_usages u JOIN asset_usage_roles r ON r.usage_id = u.id
 		  JOIN groups g ON g.id = r.group_id JOIN workspaces w ON w.id = u.workspace_id JOIN scopes s ON s.id = w.scope_id
-		 WHERE u.asset_id = $1 ORDER BY 1, 2, 3`, id)
+		 WHERE u.asset_id = $2 AND ($1::bigint = 0 OR `+visible+`) ORDER BY 1, 2, 3`, user, id)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +153,10 @@ func (db *DB) GrantAsset(ctx context.Context, fingerprint, scope, workspace, gro
 		a, err := asset(ctx, tx, fingerprint)
 		if err != nil {
 			return err
+		}
+		// Of a grant and makeWay one comes after the other.
+		if err := tx.QueryRow(ctx, `SELECT id FROM assets WHERE id = $1 FOR KEY SHARE`, a.ID).Scan(&a.ID); err != nil {
+			return fault(err, "the asset of key "+a.Data.Fingerprint)
 		}
 		var usage, groupID int64
 		err = tx.QueryRow(ctx, `

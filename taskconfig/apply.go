@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"debusine"
+	"debusine/task"
 )
 
 // Target is the work that is to be configured. For workflows the context is the
@@ -66,6 +67,7 @@ const (
 	LostToLock  Lost = "locked by an earlier entry"
 	LostToGiven Lost = "the parameter was given"
 	LostToLater Lost = "a later entry decides"
+	LostToFixed Lost = "it decides what is signed, which who starts the work says alone"
 )
 
 // Matching are the entries for the target in the order of application, templates
@@ -123,7 +125,7 @@ func Apply(entries []Entry, t Target, data map[string]json.RawMessage) (Configur
 	if err != nil {
 		return Configured{}, err
 	}
-	return apply(list, data), nil
+	return apply(list, data, task.Fixed(t.TaskType, t.TaskName)), nil
 }
 
 // setting is the newest word on a key, and which change said it.
@@ -132,7 +134,8 @@ type setting struct {
 	step, from int
 }
 
-func apply(list []expanded, data map[string]json.RawMessage) Configured {
+// apply leaves the fixed keys as they are.
+func apply(list []expanded, data map[string]json.RawMessage, fixed []string) Configured {
 	c := Configured{Data: maps.Clone(data)}
 	if c.Data == nil {
 		c.Data = map[string]json.RawMessage{}
@@ -142,11 +145,14 @@ func apply(list []expanded, data map[string]json.RawMessage) Configured {
 		step := Step{Entry: e.Name(), Where: e.Where(), Via: e.via, Comment: e.Comment, Tags: append(slices.Clone(e.ProvideTags), e.RequireTags...)}
 		note := func(key string, does Does, value json.RawMessage) (at int, open bool) {
 			change := Change{Key: key, Does: does, Value: value}
-			if locked[key] {
+			switch {
+			case slices.Contains(fixed, key):
+				change.Lost = LostToFixed
+			case locked[key]:
 				change.Lost = LostToLock
 			}
 			step.Changes = append(step.Changes, change)
-			return len(step.Changes) - 1, !locked[key]
+			return len(step.Changes) - 1, change.Lost == ""
 		}
 		for _, key := range e.DeleteValues {
 			if _, open := note(key, Deletes, nil); open {
@@ -226,7 +232,7 @@ func Culprit(entries []Entry, t Target, data map[string]json.RawMessage, check f
 		return ""
 	}
 	for n := range list {
-		if check(apply(list[:n+1], data).Data) != nil {
+		if check(apply(list[:n+1], data, task.Fixed(t.TaskType, t.TaskName)).Data) != nil {
 			return list[n].Where()
 		}
 	}

@@ -142,6 +142,8 @@ func (e Entry) checkKeys(wrong func(field, why string) error) error {
 				return wrong(field, "has a name that is empty, too long or not printable")
 			case name == "task_configuration" && field != "use_templates":
 				return wrong(field, "cannot change which configuration is used")
+			case field != "use_templates" && slices.Contains(task.Fixed(e.TaskType, e.TaskName), name):
+				return wrong(field, fmt.Sprintf("has %s, which %s", name, strings.TrimPrefix(string(LostToFixed), "it ")))
 			}
 		}
 	}

@@ -292,6 +292,8 @@ func TestHostileEntriesAreRefused(t *testing.T) {
 		"a negative position":        `{"task_type":"Worker","task_name":"sbuild","position":-1}`,
 		"an empty key":               `{"task_type":"Worker","task_name":"sbuild","lock_values":[""]}`,
 		"too much":                   `{"task_type":"Worker","task_name":"sbuild","comment":"` + strings.Repeat("x", 70_000) + `"}`,
+		"another's key to sign with": `{"task_type":"Workflow","task_name":"package_upload","override_values":{"key":"00"}}`,
+		"what another signs":         `{"task_type":"Worker","task_name":"extractforsigning","default_values":{"input":{}}}`,
 		"a list":                     `[]`,
 	} {
 		if _, err := taskconfig.Parse([]byte(raw)); !errors.As(err, new(debusine.Invalid)) {

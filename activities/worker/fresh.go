@@ -26,6 +26,11 @@ const (
 	freshFor     = 10 * time.Minute // then package lists are brought up to date after the next build
 	mostWanted   = 1000             // packages of one environment
 	refreshLimit = 10 * time.Minute // of wall time
+
+	// mostFetched bounds what a mirror and the names in logs can fill the disk with,
+	// in bytes. Up to 2 GiB of packages are there already and are copied into the new
+	// layer; as much again, with lists, is written to the root and then copied, too.
+	mostFetched = 6 << 30
 )
 
 // unpack makes the base of an environment of its tarball, which the cache has
@@ -44,7 +49,7 @@ func (r *ready) unpack(ctx context.Context, server Server, artifact api.Artifact
 	if err := r.room(4 * info.Size()); err != nil {
 		return nil, err
 	}
-	return r.makeLayer(ctx, artifact.ID, nil, func(f *executor.Folder, tree string) []string {
+	return r.makeLayer(ctx, artifact.ID, nil, executor.Limits{}, func(f *executor.Folder, tree string) []string {
 		return f.AsRoot("sh", "-ec", unpackScript, "sh", tarball, tree)
 	})
 }
@@ -65,7 +70,7 @@ const nothingNew = 77
 var errNothingNew = errors.New("nothing is new")
 
 // makeLayer runs a command that fills a folder, and keeps that.
-func (r *ready) makeLayer(ctx context.Context, id int64, below []string, argv func(f *executor.Folder, tree string) []string) (*layer, error) {
+func (r *ready) makeLayer(ctx context.Context, id int64, below []string, limits executor.Limits, argv func(f *executor.Folder, tree string) []string) (*layer, error) {
 	f, err := r.machine.NewFolder(0)
 	if err != nil {
 		return nil, err
@@ -80,7 +85,7 @@ func (r *ready) makeLayer(ctx context.Context, id int64, below []string, argv fu
 		return nil, err
 	}
 	output := filepath.Join(f.Path, "output")
-	ran, err := r.machine.Run(ctx, executor.Command{Argv: argv(f, tree), Folder: f, Layers: below, Output: output, OutputLimit: 4 << 20, Limit: refreshLimit})
+	ran, err := r.machine.Run(ctx, executor.Command{Argv: argv(f, tree), Folder: f, Layers: below, Output: output, OutputLimit: 4 << 20, Limit: refreshLimit, Limits: limits})
 	switch {
 	case err != nil:
 		return nil, err
@@ -172,7 +177,7 @@ func (r *ready) fetch(id int64, held []*layer, wanted []string) (*layer, error) 
 	if err := r.room(512 << 20); err != nil {
 		return nil, err
 	}
-	return r.makeLayer(r.life, id, below, func(f *executor.Folder, tree string) []string {
+	return r.makeLayer(r.life, id, below, executor.Limits{Disk: mostFetched}, func(f *executor.Folder, tree string) []string {
 		return f.AsRoot(append([]string{"sh", "-ec", freshScript, "sh", f.Root(), tree, r.proxy}, wanted...)...)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"debusine/executor"
 	"debusine/executor/executortest"
 )
 
@@ -201,6 +202,19 @@ func TestAnEnvironmentWithoutAptStaysAsItIs(t *testing.T) {
 	}
 	if users := r.stands[3].users; users != 0 {
 		t.Errorf("%d users", users)
+	}
+}
+
+// What is fetched beside builds may not fill the disk.
+func TestALayerThatGrowsTooLargeIsNotKept(t *testing.T) {
+	r := newReady(t, 1<<30)
+	fill := func(f *executor.Folder, tree string) []string {
+		return f.AsRoot("sh", "-ec", `dd if=/dev/zero of="$1/large" bs=1M count=48 status=none; sync "$1/large"; sleep 20`, "sh", tree)
+	}
+	began := time.Now()
+	made, err := r.makeLayer(t.Context(), 3, nil, executor.Limits{Disk: 16 << 20}, fill)
+	if err == nil || !strings.Contains(err.Error(), "16 MiB of disk") || time.Since(began) > 15*time.Second {
+		t.Errorf("%+v, %v, after %v", made, err, time.Since(began))
 	}
 }
 
