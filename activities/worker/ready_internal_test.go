@@ -41,7 +41,13 @@ func smallTarball(t *testing.T, size int) string {
 // newReady keeps environments ready in so many bytes.
 func newReady(t *testing.T, size int64) *ready {
 	t.Helper()
-	m := executortest.Open(t)
+	return newReadyIn(t, executortest.Dir(t), size)
+}
+
+// newReadyIn is newReady with the state folder given.
+func newReadyIn(t *testing.T, dir string, size int64) *ready {
+	t.Helper()
+	m := executortest.OpenIn(t, dir)
 	if err := m.Layered(); err != nil {
 		t.Skip("nothing can be kept ready here: ", err)
 	}
