@@ -46,7 +46,7 @@ func TestStepsWaitForTheirNextTryThroughRestarts(t *testing.T) {
 	h := ownHouse(t)
 	c := h.user(t)
 	h.join(t, "delays", "amd64", 8)
-	const many = 30
+	const many = 200
 	root := failing(t, c, many, `["1h"]`)
 	w := until(t, c, root, 180*time.Second, "waiting", waitsFor(many))
 	if w.NextRetry == nil || time.Until(*w.NextRetry) > time.Hour || time.Until(*w.NextRetry) < 50*time.Minute || !strings.HasPrefix(w.WaitingReason, fmt.Sprint(many)+" steps wait") {
