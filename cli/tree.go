@@ -69,11 +69,12 @@ func (v *view) show(tree []api.WorkRequest) {
 		return
 	}
 	for _, w := range tree {
-		now := standing(w)
-		if v.stands[w.ID] == now {
+		still := standingAt(w, w.CreatedAt) // time that passes is no news
+		if v.stands[w.ID] == still {
 			continue
 		}
-		v.stands[w.ID] = now
+		v.stands[w.ID] = still
+		now := standing(w)
 		line := fmt.Sprintf("%s  %d  %s  %s", time.Now().Format("15:04:05"), w.ID, oneLine(title(w)), oneLine(now))
 		if debusine.Status(w.Status).Ended() {
 			line += "  " + took(w, time.Now())

@@ -75,3 +75,22 @@ func TestATreeThatIsALoopEnds(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// In a log, waiting for the next try is one line, until it is due at another time.
+func TestTimeThatPassesIsNoNews(t *testing.T) {
+	var b bytes.Buffer
+	v := &view{to: &b, stands: map[int64]string{}}
+	due := time.Now().Add(time.Hour)
+	w := api.WorkRequest{ID: 7, TaskName: "noop", Status: "completed", Result: "failure", CreatedAt: time.Now(), Retry: &api.Retry{Number: 1, Of: 2, Due: &due}}
+	v.show([]api.WorkRequest{w})
+	time.Sleep(1100 * time.Millisecond)
+	v.show([]api.WorkRequest{w})
+	if n := strings.Count(b.String(), "\n"); n != 1 || !strings.Contains(b.String(), "retry 1 of 2 in ") {
+		t.Errorf("%d lines: %s", n, b.String())
+	}
+	sooner := due.Add(-time.Minute)
+	w.Retry.Due = &sooner
+	if v.show([]api.WorkRequest{w}); strings.Count(b.String(), "\n") != 2 {
+		t.Errorf("another time is no news: %s", b.String())
+	}
+}

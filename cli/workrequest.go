@@ -22,10 +22,12 @@ func workRequestCommand() *cli.Command {
 }
 
 // standing says in one phrase how a work request stands.
-func standing(w api.WorkRequest) string {
+func standing(w api.WorkRequest) string { return standingAt(w, time.Now()) }
+
+func standingAt(w api.WorkRequest, now time.Time) string {
 	switch {
 	case w.Status == string(debusine.Completed) && w.Result != "":
-		return w.Result + failureOf(w) + retrySoon(w, time.Now())
+		return w.Result + failureOf(w) + retrySoon(w, now)
 	case w.RuntimeStatus == "waiting":
 		return "waiting: " + waitingReason(w)
 	case w.WaitingReason != "":
