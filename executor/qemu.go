@@ -79,9 +79,10 @@ func (m *Machine) QemuServer(f *Folder, image, boot string, limits Limits) ([]st
 }
 
 func (m *Machine) guestMemory(limits Limits) int64 {
-	most := min(guestMemory, DefaultLimits().Memory)
-	if limits = limits.or(m.config.Limits); limits.Memory > 0 && limits != DefaultLimits() {
-		most = limits.Memory
+	usual := DefaultLimits().Memory
+	most := limits.or(m.config.Limits).Memory
+	if most <= 0 || most == usual { // nobody has said
+		most = min(guestMemory, usual)
 	}
 	return most / 8 * 7
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Testbed runs each command in a system of its own that a backend opens for it
@@ -43,6 +44,7 @@ func (t *Testbed) Run(ctx context.Context, c Command) (Result, error) {
 		c.Layers = t.Layers
 		c.Argv, err = c.Folder.InSchroot(c.Folder.Root(), drive(nil, []string{"schroot", "--quiet", "--chroot", Schroot, "--directory", "/", "--"}, inside)...)
 	case "qemu":
+		c.Env["TMPDIR"] = "/tmp" // the sockets of QEMU have to have short names
 		var server []string
 		server, err = t.Machine.QemuServer(c.Folder, t.Image, t.Boot, c.Limits)
 		c.Argv = drive(server, nil, inside)
@@ -54,7 +56,8 @@ func (t *Testbed) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	ran, err := t.Machine.Run(ctx, c)
 	if said, failed := os.ReadFile(c.Env["TESTBED_UNOPENED"]); err == nil && failed == nil && !ran.Cancelled && ran.Struck == "" {
-		err = fmt.Errorf("opening a testbed of %s: %.1000s", t.Backend.Name, said)
+		words, _ := os.ReadFile(c.Output)
+		err = fmt.Errorf("opening a testbed of %s: %.100s: %s", t.Backend.Name, strings.TrimSpace(string(said)), lastLines(string(words)))
 	}
 	return ran, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -49,7 +50,7 @@ func wantedBackends(list string) (wanted []executor.Backend, err error) {
 func findBackends(ctx context.Context, box *executor.Machine, wanted []executor.Backend, named bool, log *slog.Logger) (offers []offer) {
 	for _, b := range executor.Backends() {
 		o := offer{name: b.Name, reason: "not among --backends"}
-		if isWanted(wanted, b) {
+		if slices.ContainsFunc(wanted, func(w executor.Backend) bool { return w.Name == b.Name }) {
 			err := box.Offers(ctx, b)
 			o.has, o.reason = err == nil, ""
 			if err != nil {
@@ -64,16 +65,10 @@ func findBackends(ctx context.Context, box *executor.Machine, wanted []executor.
 		}
 		offers = append(offers, o)
 	}
-	return offers
-}
-
-func isWanted(wanted []executor.Backend, b executor.Backend) bool {
-	for _, w := range wanted {
-		if w.Name == b.Name {
-			return true
-		}
+	if !slices.ContainsFunc(offers, func(o offer) bool { return o.has }) {
+		log.Warn("offers no backend at all, so it will be given no builds")
 	}
-	return false
+	return offers
 }
 
 func (o offer) log(log *slog.Logger, named bool) {

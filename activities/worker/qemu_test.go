@@ -103,7 +103,7 @@ func keepsTheContract(t *testing.T, s *shelf, image api.Artifact) {
 	if _, err := copyFile(path, s.path(image.ID, "image.qcow2")); err != nil {
 		t.Fatal(err)
 	}
-	bed := executortest.Testbed{Runner: &executor.Testbed{Machine: m, Backend: qemu, Image: path, Boot: "efi"}, Guest: true, Opening: 30 * time.Second}
+	bed := executortest.Testbed{Runner: &executor.Testbed{Machine: m, Backend: qemu, Image: path, Boot: "efi"}, Guest: true, Opening: 20 * time.Second}
 	if m.KVM() != nil {
 		bed.Opening = 2 * time.Minute
 	}
