@@ -16,6 +16,13 @@ const (
 	RepositorySigner = "repository_signer" // of openpgp-repository keys; a signer is one too
 )
 
+// The roles of groups on an asset itself. An owner says who else owns and sees it,
+// and is a viewer; so is who sees the asset's workspace. Neither may use it for that.
+const (
+	AssetOwner  = "owner"
+	AssetViewer = "viewer"
+)
+
 // SigningKeyData is what the server knows of a key: its public half.
 type SigningKeyData struct {
 	Purpose     string `json:"purpose"` // uefi, openpgp, openpgp-repository
@@ -60,4 +67,10 @@ type AssetRole struct {
 	Workspace string // SCOPE/NAME
 	Group     string
 	Role      string
+}
+
+// AssetGroup says that a group has a role on an asset itself.
+type AssetGroup struct {
+	Group string
+	Role  string
 }

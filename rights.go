@@ -94,6 +94,8 @@ const (
 	SignWith          Verb = "sign-with"         // an attempt, in its work request's name; the store judges
 	CreateAsset       Verb = "create-asset"      // an attempt, of the key that it made; a person, of one that is elsewhere
 	ApproveSignature  Verb = "approve"           // a second person; the store judges
+	ReadAsset         Verb = "read-asset"        // the store judges
+	ManageAsset       Verb = "manage-asset"      // its owners; the store judges
 	ProvideSignature  Verb = "provide-signature" // the creator alone
 	RegisterWorker    Verb = "register-worker"   // a machine that nobody knows yet
 )
@@ -138,6 +140,8 @@ var rights = map[Verb]right{
 	SignWith:          {attempt: itself, words: "the signing worker that runs it"},
 	CreateAsset:       {least: Owner, attempt: itself, words: "an owner of the workspace, or the signing worker that made the key"},
 	ApproveSignature:  {person: true, words: "a user"},
+	ReadAsset:         {person: true, words: "a user"},
+	ManageAsset:       {person: true, words: "a user"},
 	ProvideSignature:  {own: true, words: "who created the work request"},
 	AppendWorkLog:     {attempt: itself, words: "the worker that runs it"},
 }

@@ -17,6 +17,12 @@ type AssetRole struct {
 	Role      string `json:"role"`
 }
 
+// AssetGroup says that a group owns or sees an asset; ours.
+type AssetGroup struct {
+	Group string `json:"group"`
+	Role  string `json:"role"` // owner, viewer
+}
+
 // Asset is a thing of a workspace that is used without being seen: a signing key.
 type Asset struct {
 	ID                   int64       `json:"id"`

@@ -12,7 +12,7 @@ import (
 
 func assetCommand() *cli.Command {
 	return &cli.Command{Name: "asset", Usage: "look at signing keys, and approve signatures", Subcommands: []*cli.Command{
-		assetListCommand(), assetShowCommand(), assetCreateCommand(), assetApproveCommand(),
+		assetListCommand(), assetShowCommand(), assetCreateCommand(), assetApproveCommand(), assetRoleCommand(),
 	}}
 }
 

@@ -45,6 +45,19 @@ func (c *Client) ApproveSignature(ctx context.Context, fingerprint string, workR
 	return c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "approve/"), body: api.Approve{WorkRequest: workRequest}})
 }
 
+// AssetGroups lists which groups own or see a key.
+func (c *Client) AssetGroups(ctx context.Context, fingerprint string) (out []api.AssetGroup, err error) {
+	return out, c.do(ctx, call{method: http.MethodGet, path: keyPath(fingerprint, "role/"), into: &out})
+}
+
+// SetAssetGroup gives a group a role on a key, or takes it away.
+func (c *Client) SetAssetGroup(ctx context.Context, fingerprint string, g api.AssetGroup, has bool) error {
+	if has {
+		return c.do(ctx, call{method: http.MethodPost, path: keyPath(fingerprint, "role/"), body: g})
+	}
+	return c.do(ctx, call{method: http.MethodDelete, path: keyPath(fingerprint, "role/"+url.PathEscape(g.Role)+"/"+url.PathEscape(g.Group)+"/")})
+}
+
 func keyPath(fingerprint, rest string) string {
 	return "asset/" + url.PathEscape(debusine.CategorySigningKey) + "/" + url.PathEscape(fingerprint) + "/" + rest
 }

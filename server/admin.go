@@ -46,8 +46,8 @@ func verb(name, arguments, usage string, least int, do func(*cli.Context, *store
 		if err != nil {
 			return err
 		}
-		if c.NArg() < least {
-			return cli.Exit(fmt.Sprintf("debusine admin … %s needs %s\nhint: debusine admin … %s --help", name, arguments, name), 2)
+		if err := countArguments(c, "debusine admin … "+name, arguments, least); err != nil {
+			return err
 		}
 		dsn, err := adminDSN(c)
 		if err != nil {
@@ -60,6 +60,22 @@ func verb(name, arguments, usage string, least int, do func(*cli.Context, *store
 		defer db.Close()
 		return advise(do(c, db))
 	}}
+}
+
+// countArguments refuses a command line with fewer arguments than are needed, or
+// more than are named.
+func countArguments(c *cli.Context, command, arguments string, least int) error {
+	most := len(strings.Fields(arguments))
+	hint := "\nhint: " + command + " --help"
+	switch {
+	case c.NArg() < least:
+		return cli.Exit(command+" needs "+arguments+hint, 2)
+	case c.NArg() <= most:
+		return nil
+	case most == 0:
+		return cli.Exit(fmt.Sprintf("%s takes no arguments: %.80q is one too many%s", command, c.Args().Get(0), hint), 2)
+	}
+	return cli.Exit(fmt.Sprintf("%s takes %s alone: %.80q is one too many%s", command, arguments, c.Args().Get(most), hint), 2)
 }
 
 // flagsAnywhere lets flags stand after names too, which package cli does not:

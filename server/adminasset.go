@@ -43,6 +43,16 @@ func grantKey(grant bool) func(*cli.Context, *store.DB) error {
 	}
 }
 
+// keyRole names the first owners of a key; they name others.
+func keyRole(c *cli.Context, db *store.DB) error {
+	key, g, has := c.Args().Get(0), debusine.AssetGroup{Group: c.Args().Get(1), Role: c.String("role")}, !c.Bool("remove")
+	words := "the group %s is now %s of key %s"
+	if !has {
+		words = "the group %s is not %s of key %s any more"
+	}
+	return done(c, db.SetAssetGroup(c.Context, 0, key, g, has), words, g.Group, g.Role, key)
+}
+
 // enrollKey makes the asset of a key that was imported, or is in hardware. It is
 // an administrator's to do: who enrolls a key says who may use it.
 func enrollKey(c *cli.Context, db *store.DB) error {

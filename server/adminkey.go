@@ -21,7 +21,7 @@ import (
 // that has its database and its service keys.
 func keyCommand() *cli.Command {
 	return &cli.Command{Name: "key", Usage: "signing keys and the record of their use, on the signing worker's machine",
-		Description: "All but grant, revoke, enroll and two-persons speak to the signing worker's own database, not to the server's.\n" +
+		Description: "All but grant, revoke, role, enroll and two-persons speak to the signing worker's own database, not to the server's.\n" +
 			"With --state DIR before the word key both are those of a debusine standalone. docs/signing.md is the guide.\n\n" +
 			"Example: debusine admin --state .state key generate --name 'Archive <archive@example.org>' --description uploads\n" +
 			"         debusine admin --state .state key audit --verify",
@@ -49,6 +49,9 @@ func keyCommand() *cli.Command {
 			serviceKeyCommand(),
 			verb("grant", "FINGERPRINT GROUP", "let a group sign with a key in a workspace; on the server's database", 2, grantKey(true), grantFlags()...),
 			verb("revoke", "FINGERPRINT GROUP", "take that right back, at once; on the server's database", 2, grantKey(false), grantFlags()...),
+			verb("role", "FINGERPRINT GROUP", "let a group own a key, or see it; on the server's database", 2, keyRole,
+				&cli.StringFlag{Name: "role", Usage: "owner (says who else owns and sees it) or viewer: `ROLE`", Value: debusine.AssetOwner},
+				&cli.BoolFlag{Name: "remove", Usage: "take the role away"}),
 			verb("enroll", "FILE", "tell the server of a key that was not made through it: the certificate in FILE (key show prints it)", 1, enrollKey,
 				&cli.StringFlag{Name: "workspace", Usage: "the key belongs to the workspace `SCOPE/NAME`"},
 				&cli.StringFlag{Name: "purpose", Usage: "openpgp, openpgp-repository or uefi: `PURPOSE`", Value: string(sign.OpenPGP)},
@@ -83,8 +86,8 @@ func keyVerb(name, arguments, usage string, least int, do func(*cli.Context, *va
 		if err != nil {
 			return err
 		}
-		if c.NArg() < least {
-			return cli.Exit(fmt.Sprintf("debusine admin key %s needs %s\nhint: debusine admin key %s --help", name, arguments, name), 2)
+		if err := countArguments(c, "debusine admin key "+name, arguments, least); err != nil {
+			return err
 		}
 		dsn, err := signingDSN(c)
 		if err != nil {

@@ -254,11 +254,24 @@ func TestASigningWorkerIsNoBuildMachine(t *testing.T) {
 func TestAdministratorsSayWhoSigns(t *testing.T) {
 	takeSteps(t, []step{
 		{"user create olga", "made the user olga"},
-		{"group create debusine Signers", ""},
+		{"group create debusine/Signers", ""},
 		{"key grant " + testKey + " Signers --workspace debusine/System", "!not found"},
 		{"key grant " + testKey + " Signers", "!in which workspace?"},
 		{"key enroll /nonexistent --workspace debusine/System", "!reading the certificate"},
 		{"key enroll /etc/hostname --workspace debusine/System", "!not exactly one OpenPGP key"},
 		{"key two-persons " + testKey, "!not found"},
+		{"key role " + testKey + " Signers", "!not found"},
+		{"key role " + testKey, "!needs FINGERPRINT GROUP"},
+	})
+}
+
+// What is not read must not look as if it had been.
+func TestAdministratorsAreToldOfAnArgumentTooMany(t *testing.T) {
+	takeSteps(t, []step{
+		{"user create olga olga@example.org root", "!debusine admin … create takes NAME [EMAIL] alone: \"root\" is one too many\nhint: debusine admin … create --help"},
+		{"user list olga", "!list takes no arguments"},
+		{"key grant " + testKey + " Signers Others --workspace debusine/System", "!\"Others\" is one too many"},
+		{"key list all", "!debusine admin key list takes no arguments"},
+		{"group create debusine/Signers", ""},
 	})
 }

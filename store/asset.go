@@ -115,12 +115,11 @@ type AssetFilter struct {
 	Fingerprint      string
 }
 
-// Assets lists the assets of those workspaces that the user may see, or with 0
-// all of them.
+// Assets lists the assets that the user may see, or with 0 all of them.
 func (db *DB) Assets(ctx context.Context, user int64, f AssetFilter) ([]debusine.Asset, error) {
 	rows, err := db.pool.Query(ctx, assetSQL+`
 		WHERE ($2 = '' OR s.name = $2) AND ($3 = '' OR w.name = $3) AND ($4::bigint = 0 OR a.id = $4) AND ($5::bigint = 0 OR a.created_by_work_request = $5)
-		  AND ($6 = '' OR a.data->>'fingerprint' = $6) AND ($1::bigint = 0 OR a.workspace_id IN (SELECT w.id FROM workspaces w WHERE `+visible+`))
+		  AND ($6 = '' OR a.data->>'fingerprint' = $6) AND `+assetVisible+`
 		ORDER BY a.id`, user, f.Scope, f.Workspace, f.ID, f.WorkRequest, strings.ToUpper(f.Fingerprint))
 	if err != nil {
 		return nil, err
