@@ -66,7 +66,11 @@ func (m *Machine) WithBackend(c Command, b Backend) Command {
 // processor is emulated, many times slower. limits are the job's: of its memory
 // the machine gets seven eighths.
 func (m *Machine) QemuServer(f *Folder, image, boot string, limits Limits) ([]string, error) {
-	argv := []string{"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", withoutZone, "autopkgtest-virt-qemu", "--boot=" + boot, "--cpus=" + strconv.Itoa(runtime.NumCPU()),
+	unshare, err := findProgram("unshare") // whole: of "unshare" sbuild would make autopkgtest-virt-unshare
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{unshare, "--user", "--map-root-user", "--mount", "sh", "-c", withoutZone, "autopkgtest-virt-qemu", "--boot=" + boot, "--cpus=" + strconv.Itoa(runtime.NumCPU()),
 		"--ram-size=" + strconv.FormatInt(m.guestMemory(limits)>>20, 10), "--timeout-reboot=" + patienceBoot, "--qemu-options=-cpu max"}
 	if m.KVM() != nil {
 		path, err := writeEmulator(f)

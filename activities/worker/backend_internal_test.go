@@ -21,7 +21,7 @@ func TestSbuildInEachBackend(t *testing.T) {
 	}{
 		{"unshare", image{}, []string{"--chroot-mode=unshare", "--chroot=/cache/3.tar.zst", "--chroot-setup-commands=rm -f /etc/resolv.conf"}, "", ""},
 		{"schroot", image{}, []string{"--chroot-mode=schroot", "--chroot=debusine", "/cache/3.tar.zst", "--setuid=0"}, "", ""},
-		{"qemu", image{path: "/cache/3%.qcow2", boot: "efi"}, []string{"--chroot-mode=autopkgtest", "--autopkgtest-virt-server=unshare", "--autopkgtest-virt-server-opt=autopkgtest-virt-qemu",
+		{"qemu", image{path: "/cache/3%.qcow2", boot: "efi"}, []string{"--chroot-mode=autopkgtest", "--autopkgtest-virt-server=/usr/bin/unshare", "--autopkgtest-virt-server-opt=autopkgtest-virt-qemu",
 			"--autopkgtest-virt-server-opt=--boot=efi", "--autopkgtest-virt-server-opt=/cache/3%%.qcow2", "TMPDIR=/tmp"}, "maybe", ""},
 		{"qemu", image{path: "/cache/3.tar.xz", packed: true, boot: "bios"}, []string{"--autopkgtest-virt-server-opt=--boot=bios", "tar", "/cache/3.tar.xz", "root.img"}, "maybe", ""},
 		{"incus-lxc", image{}, []string{"--autopkgtest-virt-server=autopkgtest-virt-incus", "/cache/3.tar.zst"}, "", "incus-admin"},
