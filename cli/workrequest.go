@@ -109,7 +109,7 @@ func architecture(w api.WorkRequest) string {
 	if all := allOnly(w.TaskData); all != "" {
 		return all
 	}
-	for _, arch := range []string{data.Build, data.Host, data.Boot.Arch, data.Arch} {
+	for _, arch := range []string{data.Host, data.Build, data.Boot.Arch, data.Arch} {
 		if arch != "" {
 			return arch
 		}
