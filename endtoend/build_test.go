@@ -13,6 +13,7 @@ import (
 	"debusine/api"
 	"debusine/client"
 	"debusine/debian"
+	"debusine/sign/signtest"
 )
 
 // mirror is the main mirror and suite of this machine's own apt.
@@ -57,18 +58,25 @@ func source(t *testing.T, c *client.Client, name, script string) int64 {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	tree(t, dir, name, script)
-	build := exec.Command("dpkg-source", "--build", name)
+	return packed(t, c, dir)
+}
+
+// packed makes a source package, version 1.0, of the tree in a folder of its name,
+// and imports it.
+func packed(t *testing.T, c *client.Client, dir string) int64 {
+	t.Helper()
+	build := exec.Command("dpkg-source", "--build", filepath.Base(dir))
 	build.Dir = filepath.Dir(dir)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("dpkg-source: %v\n%s", err, out)
 	}
-	return importSource(t, c, filepath.Join(filepath.Dir(dir), name+"_1.0.dsc"))
+	return importSource(t, c, dir+"_1.0.dsc")
 }
 
 // tree writes a source tree whose build runs the script.
 func tree(t *testing.T, dir, name, script string) {
 	t.Helper()
-	for path, text := range map[string]string{
+	write(t, dir, map[string]string{
 		"debian/source/format": "3.0 (native)\n",
 		"debian/changelog":     name + " (1.0) unstable; urgency=low\n\n  * For a test.\n\n -- Nobody <nobody@example.org>  Sat, 21 Nov 2026 12:00:00 +0000\n",
 		"debian/control": "Source: " + name + "\nSection: misc\nPriority: optional\nMaintainer: Nobody <nobody@example.org>\nStandards-Version: 4.6.2\nRules-Requires-Root: no\n\n" +
@@ -77,7 +85,13 @@ func tree(t *testing.T, dir, name, script string) {
 			"\tmkdir -p debian/tmp/DEBIAN debian/tmp/usr/share/" + name + "\n\techo built > debian/tmp/usr/share/" + name + "/it\n" +
 			"\tdpkg-gencontrol -p" + name + "\n\tdpkg-deb --build debian/tmp ..\n",
 		"debian/script": script + "\n",
-	} {
+	})
+}
+
+// write puts texts into a folder, by path; each may be run.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for path, text := range files {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -178,13 +192,14 @@ func processes(mark string) int {
 // Real builds, as many at once as make sense on two processors; then those in
 // whose middle something dies, which would take the others with it.
 func TestRealBuilds(t *testing.T) {
-	h := ownHouse(t)
+	h := houseOfOwn(t, true, "DEBUSINE_SIGNING_TRUSTED_CERTS="+signtest.TrustedCert)
 	c := h.user(t)
 	y := yard{house: h, c: c, machine: h.join(t, "builder", "amd64", 2), codename: h.environment(t, c)}
 	t.Run("at once", func(t *testing.T) {
 		t.Run("a package is built, its log is in the collection, and Temporal's Web UI shows it", y.builds)
 		t.Run("a build that fails is a failure with its log, and not tried again", y.fails)
 		t.Run("an abort ends the whole tree and keeps the log", y.aborts)
+		t.Run("what a package's template names is signed, and built into a package that firmware boots", y.makesSignedSource)
 	})
 	t.Run("the server dies in the middle of a build, which ends all the same", y.losesItsServer)
 	t.Run("the worker is killed in the middle of a build, which is done again, once", y.losesItsWorker)

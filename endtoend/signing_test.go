@@ -3,6 +3,7 @@ package endtoend
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,23 +36,8 @@ func newRegistry(t *testing.T, env ...string) *registry {
 	r := &registry{house: h, user: h.user(t)}
 	h.admin(t, "user", "create", "bob")
 	r.bob = r.user.WithToken(h.admin(t, "token", "create", "--user", "bob"))
-	who, err := r.user.Whoami(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.admin(t, "group", "create", "Signers")
-	h.admin(t, "group", "members", "Signers", "--add", who.User, "--add", "bob")
-	h.admin(t, "workspace", "grant-role", "System", "Signers", "contributor")
-
-	id := ask(t, r.user, "generatekey", `{"purpose": "openpgp", "description": "uploads"}`)
-	if w := until(t, r.user, id, patient, "ended", ended); w.Result != "success" {
-		t.Fatalf("no key was made: %s", w.OutputData)
-	}
-	made, err := r.user.Assets(t.Context(), client.AssetFilter{WorkRequest: id})
-	if err != nil || len(made) != 1 {
-		t.Fatalf("%d assets: %v", len(made), err)
-	}
-	r.generated = made[0].Data.Fingerprint
+	h.signers(t, r.user, "bob")
+	r.generated = keyFor(t, r.user, "openpgp")
 	r.bring(t)
 	for _, key := range []string{r.generated, r.imported} {
 		h.admin(t, "key", "grant", key, "Signers", "--workspace", "debusine/System")
@@ -59,6 +45,34 @@ func newRegistry(t *testing.T, env ...string) *registry {
 	r.known = append(r.known, r.unsealed(t, r.generated))
 	r.upload = r.sourceUpload(t)
 	return r
+}
+
+// signers makes a group of the user and others, which may work in the workspace.
+func (h *house) signers(t *testing.T, c *client.Client, others ...string) {
+	t.Helper()
+	who, err := c.Whoami(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.admin(t, "group", "create", "Signers")
+	for _, member := range append(others, who.User) {
+		h.admin(t, "group", "members", "Signers", "--add", member)
+	}
+	h.admin(t, "workspace", "grant-role", "System", "Signers", "contributor")
+}
+
+// keyFor has the signing worker make a key, and gives its fingerprint.
+func keyFor(t *testing.T, c *client.Client, purpose string) string {
+	t.Helper()
+	id := ask(t, c, "generatekey", fmt.Sprintf(`{"purpose": %q, "description": "made for a test"}`, purpose))
+	if w := until(t, c, id, patient, "ended", ended); w.Result != "success" {
+		t.Fatalf("no key was made: %s", w.OutputData)
+	}
+	made, err := c.Assets(t.Context(), client.AssetFilter{WorkRequest: id})
+	if err != nil || len(made) != 1 {
+		t.Fatalf("%d assets: %v", len(made), err)
+	}
+	return made[0].Data.Fingerprint
 }
 
 // key runs `debusine admin key` on the signing worker's own database.
@@ -189,17 +203,7 @@ func (r *registry) result(t *testing.T, id int64) api.Artifact {
 // verify looks at what came out with Debian's own tools.
 func (r *registry) verify(t *testing.T, a api.Artifact, key string) {
 	t.Helper()
-	dir := t.TempDir()
-	for name := range a.Files {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.user.Download(t.Context(), a, name, f, nil); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-	}
+	dir := download(t, r.user, a)
 	certificate, err := r.key(t, "show", key)
 	if err != nil {
 		t.Fatalf("%v: %s", err, certificate)
@@ -211,6 +215,22 @@ func (r *registry) verify(t *testing.T, a api.Artifact, key string) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("what was signed does not verify: %v\n%s", err, out)
 	}
+}
+
+// download gets all files of an artifact into a folder.
+func download(t *testing.T, c *client.Client, a api.Artifact) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name := range a.Files {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.Download(t.Context(), a, name, f, nil), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // needsTwo makes a signature that waits for a second person.

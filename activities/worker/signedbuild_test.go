@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	workeract "debusine/activities/worker"
 	"debusine/api"
 	"debusine/sign"
+	"debusine/sign/signtest"
 	"debusine/sign/vault"
 	"debusine/store/storetest"
 )
@@ -25,40 +25,6 @@ func TestMain(m *testing.M) {
 		os.Exit(sign.ChildMain(os.Stdin, os.Stdout))
 	}
 	storetest.Main(m)
-}
-
-// bootable is a source whose build makes an EFI application, and a template of
-// the source that will have it signed.
-func bootable() tree {
-	const template = "debian/template/usr/share/code-signing/tiny-amd64-signed-template/"
-	paragraphs := func(source, depends string, packages ...string) string {
-		text := "Source: " + source + "\nMaintainer: A <a@b.c>\nSection: misc\nPriority: optional\nStandards-Version: 4.6.2\nRules-Requires-Root: no\n" + depends
-		for _, p := range packages {
-			text += "\nPackage: " + p + "\nArchitecture: amd64\nDescription: made by a test\n"
-		}
-		return text
-	}
-	binary := "build build-arch build-indep clean:\nbinary-indep:\nbinary binary-arch:\n\t"
-	return tree{
-		"tiny.c":         "long efi_main(void *image, void *system) { (void)image; (void)system; return 0; }\n",
-		"debian/control": paragraphs("tiny", "", "tiny", "tiny-amd64-signed-template"),
-		"debian/rules": "#!/usr/bin/make -f\n" + binary + strings.Join([]string{
-			"gcc -ffreestanding -fno-stack-protector -fpic -mno-red-zone -nostdlib -shared -Wl,-Bsymbolic -Wl,-e,efi_main -Wl,--build-id=none -o tiny.so tiny.c",
-			"mkdir -p debian/tmp/DEBIAN debian/tmp/usr/lib/tiny debian/template/DEBIAN",
-			"objcopy -j .text -j .dynamic -j .dynsym -j '.rela*' -j .hash -j .gnu.hash --target=efi-app-x86_64 tiny.so debian/tmp/usr/lib/tiny/tiny.efi",
-			"dpkg-gencontrol -ptiny -Pdebian/tmp", "dpkg-deb --build --root-owner-group debian/tmp ..",
-			"dpkg-gencontrol -ptiny-amd64-signed-template -Pdebian/template", "dpkg-deb --build --root-owner-group debian/template ..",
-		}, "\n\t") + "\n",
-		template + "files.json":                           `{"packages": {"tiny": {"trusted_certs": ["` + someCert + `"], "files": [{"sig_type": "efi", "file": "usr/lib/tiny/tiny.efi"}]}}}`,
-		template + "source-template/debian/control":       paragraphs("tiny-amd64-signed", "Build-Depends: sbsigntool, tiny (= 1.0)\n", "tiny-signed"),
-		template + "source-template/debian/changelog":     "tiny-amd64-signed (1.0) unstable; urgency=medium\n\n  * x\n\n -- A <a@b.c>  Sun, 22 Nov 2026 12:00:00 +0000\n",
-		template + "source-template/debian/source/format": "3.0 (native)\n",
-		template + "source-template/debian/rules": "#!/usr/bin/make -f\n" + binary + strings.Join([]string{
-			"mkdir -p debian/tmp/DEBIAN debian/tmp/usr/lib/tiny", "cp /usr/lib/tiny/tiny.efi debian/tmp/usr/lib/tiny/tiny.efi.signed",
-			"sbattach --attach debian/signatures/tiny/usr/lib/tiny/tiny.efi.sig debian/tmp/usr/lib/tiny/tiny.efi.signed",
-			"dpkg-gencontrol -ptiny-signed", "dpkg-deb --build --root-owner-group debian/tmp ..",
-		}, "\n\t") + "\n",
-	}
 }
 
 // signer is the shelf as a signing worker sees it.
@@ -99,7 +65,7 @@ func (s *shelf) signs(t *testing.T, input int64) (certificate []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doer := signact.Doer{Vault: v, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Dir: t.TempDir(), TrustedCerts: []string{someCert}}
+	doer := signact.Doer{Vault: v, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Dir: t.TempDir(), TrustedCerts: []string{signtest.TrustedCert}}
 	data, err := json.Marshal(object{"purpose": "uefi", "unsigned": []int64{input}, "key": key.Fingerprint})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +109,7 @@ func buildsSigned(t *testing.T, doer *workeract.Doer, s *shelf, e environments) 
 			t.Fatalf("%+v, %v\n%s", outcome, err, s.log)
 		}
 	}
-	builds(s.source(t, bootable(), nil).ID, e.bare)
+	builds(s.source(t, signtest.Bootable(), nil).ID, e.bare)
 	plain, template := s.named(t, "tiny").ID, s.named(t, "tiny-amd64-signed-template").ID
 	s.log = nil
 	if out := extract(t, doer, s, signedInputs{Template: template, Binaries: []int64{plain, template}}); out.Result != debusine.Success {
