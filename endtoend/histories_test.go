@@ -20,14 +20,23 @@ import (
 // recordEnv names the folder to record histories into; `make histories` sets it.
 const recordEnv = "DEBUSINE_RECORD_HISTORIES"
 
+// keepEnv names the folder to record histories into that installations of tests
+// have, each at its end. scripts/histories says of which.
+const keepEnv = "DEBUSINE_RECORD_TESTS"
+
 // record keeps the newest closed workflow of each type and ending, as it ran on
 // the installation in DEBUSINE_STATE.
 func record(to string) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
 	running, err := stack.Attach(os.Getenv("DEBUSINE_STATE"))
 	if err != nil {
+		return err
+	}
+	return recordOf(running, to)
+}
+
+// recordOf keeps those of an installation that runs.
+func recordOf(running *stack.Stack, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)

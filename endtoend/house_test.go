@@ -110,7 +110,14 @@ func houseOfOwn(t *testing.T, signs bool, env ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.Stop(context.Background()) })
+	t.Cleanup(func() {
+		if to := os.Getenv(keepEnv); to != "" && !t.Failed() {
+			if err := recordOf(h.Stack, to); err != nil {
+				t.Error(err)
+			}
+		}
+		h.Stop(context.Background())
+	})
 	return h
 }
 

@@ -109,8 +109,8 @@ func seen(raw []byte) []byte {
 }
 
 // tellsNobody greps all that the installation wrote, but for the folder signing/.
-func (r *registry) tellsNobody(t *testing.T) {
-	secrets := map[string][]byte{"the service key": r.serviceKey(t)}
+func (r *registry) tellsNobody(t *testing.T, k *token) {
+	secrets := map[string][]byte{"the service key": r.serviceKey(t), "the token's PIN": []byte(k.right), "a wrong PIN": []byte(k.wrong), "the officer's PIN": []byte(k.any)}
 	for i, private := range r.known {
 		secrets[fmt.Sprintf("the private number of key %d", i)] = scalar(t, private)
 	}

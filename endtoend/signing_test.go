@@ -141,12 +141,14 @@ func (r *registry) debsign(t *testing.T, key string) int64 {
 
 // The signing worker for real, in a whole installation.
 func TestSigning(t *testing.T) {
-	r := newRegistry(t)
+	hardware := newToken(t)
+	r := newRegistry(t, hardware.env()...)
 	head := r.signs(t)
 	r.needsTwo(t)
 	r.isRevoked(t)
+	r.signsInHardware(t, hardware)
 	head = r.isKilled(t, head)
-	r.tellsNobody(t)
+	r.tellsNobody(t, hardware)
 	r.isToldToTemporal(t)
 	r.keepsItsAudit(t, head)
 }
