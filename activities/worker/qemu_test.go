@@ -2,7 +2,6 @@ package workeract_test
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,17 +80,9 @@ func TestAVirtualMachine(t *testing.T) {
 // takes a minute then, unless who runs it sets DEBUSINE_TEST_EMULATED.
 func mayBoot(t *testing.T) (m *executor.Machine, qemu executor.Backend) {
 	t.Helper()
-	qemu, err := executor.BackendNamed("qemu")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m = executortest.Open(t)
-	slow := m.KVM()
-	if os.Getenv("DEBUSINE_TEST_EMULATED") != "" {
-		slow = nil
-	}
-	if err := errors.Join(m.Offers(t.Context(), qemu), slow); err != nil {
-		t.Skip(err)
+	m, qemu = offering(t, "qemu")
+	if slow := m.KVM(); slow != nil && os.Getenv("DEBUSINE_TEST_EMULATED") == "" {
+		t.Skip(slow)
 	}
 	return m, qemu
 }

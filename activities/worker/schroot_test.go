@@ -7,6 +7,8 @@ import (
 	"debusine"
 	workeract "debusine/activities/worker"
 	"debusine/api"
+	"debusine/executor"
+	"debusine/executor/executortest"
 )
 
 // inBackend is a build of a source in an environment, with a backend.
@@ -23,6 +25,7 @@ var tellsWhere = rules(`echo "I am $$(id -un)"`,
 // buildsInSchroot shares the environment of TestBuilds: hello in one unpacked for
 // it, then small ones where the environment is kept ready.
 func buildsInSchroot(t *testing.T, doer *workeract.Doer, s *shelf, hello, environment api.Artifact) {
+	offering(t, "schroot")
 	outcome, err := doer.Do(t.Context(), inBackend(t, "schroot", hello.ID, environment.ID), s)
 	if err != nil || outcome.Result != debusine.Success {
 		t.Fatalf("%+v, %v\n%s", outcome, err, s.log)
@@ -48,4 +51,18 @@ func buildsInSchroot(t *testing.T, doer *workeract.Doer, s *shelf, hello, enviro
 	if err != nil || outcome.Result != debusine.Failure || outcome.OutputData.Command.FailStage != "build" || len(bad.all("debian:package-build-log")) != 1 {
 		t.Errorf("%+v, %v\n%s", outcome, err, bad.log)
 	}
+}
+
+// offering gives a machine that has a backend, and skips a test where none has.
+func offering(t *testing.T, name string) (*executor.Machine, executor.Backend) {
+	t.Helper()
+	b, err := executor.BackendNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := executortest.Open(t)
+	if err := m.Offers(t.Context(), b); err != nil {
+		t.Skip(err)
+	}
+	return m, b
 }
