@@ -111,3 +111,27 @@ func TestAnImageOfIncusIsTakenAwayAgain(t *testing.T) {
 		t.Errorf("%d, %q", cmd.ProcessState.ExitCode(), lines)
 	}
 }
+
+func TestWhatAJobHasMadeIsReadAsAPlainFile(t *testing.T) {
+	dir := t.TempDir()
+	plain, link, large := filepath.Join(dir, "plain"), filepath.Join(dir, "link"), filepath.Join(dir, "large")
+	for path, text := range map[string]string{plain: "words", large: strings.Repeat("x", 1<<20)} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", link); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := readPlain(plain); err != nil || string(text) != "words" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := readPlain(large); err != nil || len(text) != 64<<10 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	for _, path := range []string{link, dir, filepath.Join(dir, "none")} {
+		if text, err := readPlain(path); err == nil {
+			t.Errorf("%s: %q", path, text)
+		}
+	}
+}

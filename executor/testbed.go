@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Testbed runs each command in a system of its own that a backend opens for it
@@ -55,11 +58,24 @@ func (t *Testbed) Run(ctx context.Context, c Command) (Result, error) {
 		return Result{}, err
 	}
 	ran, err := t.Machine.Run(ctx, c)
-	if said, failed := os.ReadFile(c.Env["TESTBED_UNOPENED"]); err == nil && failed == nil && !ran.Cancelled && ran.Struck == "" {
-		words, _ := os.ReadFile(c.Output)
-		err = fmt.Errorf("opening a testbed of %s: %.100s: %s", t.Backend.Name, strings.TrimSpace(string(said)), lastLines(string(words)))
+	if said, failed := readPlain(c.Env["TESTBED_UNOPENED"]); err == nil && failed == nil && !ran.Cancelled && ran.Struck == "" {
+		err = fmt.Errorf("opening a testbed of %s: %.1000s", t.Backend.Name, lastLines(string(said)))
 	}
 	return ran, err
+}
+
+// readPlain reads the beginning of a file that the job has made, and nothing that
+// a link of its leads to.
+func readPlain(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrInvalid)
+	}
+	return io.ReadAll(io.LimitReader(file, 64<<10))
 }
 
 // variables are the environment of the command: nothing of the worker's.
@@ -84,14 +100,16 @@ func drive(server, lead, inside []string) []string {
 // (README.virtualisation-server), as sbuild does. Both the server and the
 // command have sessions of their own, so that a SIGTERM for the job reaches the
 // driver alone: it asks the command to end by a line on its standard input,
-// which is the one way into every kind of testbed.
+// which is the one way into every kind of testbed. What the server has to say is
+// told only when it does not open.
 const driver = `
 use strict; use warnings; use IO::Handle; use Errno; use POSIX ();
 my $inside = shift @ARGV;
 my @server = splice @ARGV, 0, shift @ARGV;
 my @lead = splice @ARGV, 0, shift @ARGV;
 my ($to, $from, $ask, $stopped);
-sub unopened { open(my $file, ">", $ENV{TESTBED_UNOPENED}); print $file $_[0]; close $file; exit 125 }
+my $words = "$ENV{TESTBED_UNOPENED}.words";
+sub unopened { open(my $file, ">>", $words); print $file $_[0]; close $file; rename $words, $ENV{TESTBED_UNOPENED}; exit 125 }
 sub ask {
 	print $to "$_[0]\n";
 	my $said = <$from> // "the server ended\n";
@@ -103,7 +121,7 @@ $SIG{TERM} = sub { $stopped = 1; syswrite($ask, "TERM\n") if $ask; exit 143 unle
 if (@server) {
 	pipe(my $in, $to); pipe($from, my $out); $to->autoflush(1);
 	my $pid = fork;
-	if (!$pid) { open(STDIN, "<&", $in); open(STDOUT, ">&", $out); close $_ for $to, $from; POSIX::setsid(); exec @server or exit 127 }
+	if (!$pid) { open(STDIN, "<&", $in); open(STDOUT, ">&", $out); open(STDERR, ">>", $words); close $_ for $to, $from; POSIX::setsid(); exec @server or exit 127 }
 	close $in; close $out;
 	defined <$from> or unopened("the server did not start\n");
 	ask("open");
