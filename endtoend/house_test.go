@@ -25,6 +25,7 @@ import (
 type house struct {
 	*stack.Stack
 	dir, crash string
+	more       []string // NAME=VALUE for its programs, of the one test that has it
 }
 
 // built is the binary with live crash points, and the folder that all houses
@@ -85,11 +86,11 @@ func start(signs bool, env ...string) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, crash: filepath.Join(dir, "crash")}
+	h := &house{dir: dir, crash: filepath.Join(dir, "crash"), more: env}
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.crash, 0o755)); err != nil {
 		return nil, err
 	}
-	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: !signs, Program: built.bin, Env: append(h.env(), env...)})
+	h.Stack, err = stack.Start(context.Background(), stack.Options{State: filepath.Join(dir, "state"), NoWorker: true, NoSigning: !signs, Program: built.bin, Env: append(h.env(), h.more...)})
 	return h, err
 }
 

@@ -78,7 +78,9 @@ func keyFor(t *testing.T, c *client.Client, purpose string) string {
 // key runs `debusine admin key` on the signing worker's own database.
 func (r *registry) key(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.Command(built.bin, append([]string{"admin", "--state", r.State(), "key"}, args...)...).CombinedOutput()
+	cmd := exec.Command(built.bin, append([]string{"admin", "--state", r.State(), "key"}, args...)...)
+	cmd.Env = append(os.Environ(), r.more...)
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
@@ -101,16 +103,22 @@ func (r *registry) bring(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	r.imported = fmt.Sprintf("%X", entity.PrimaryKey.Fingerprint)
-	certificate, err := r.key(t, "show", r.imported)
+	r.enroll(t, r.imported)
+	r.known = append(r.known, secret.Bytes())
+}
+
+// enroll tells the server of a key that was not made through it.
+func (r *registry) enroll(t *testing.T, key string) {
+	t.Helper()
+	certificate, err := r.key(t, "show", key)
 	if err != nil {
 		t.Fatalf("%v: %s", err, certificate)
 	}
-	file = filepath.Join(t.TempDir(), "brought.asc")
+	file := filepath.Join(t.TempDir(), "brought.asc")
 	if err := os.WriteFile(file, []byte(certificate), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.admin(t, "key", "enroll", file, "--workspace", "debusine/System")
-	r.known = append(r.known, secret.Bytes())
 }
 
 // sourceUpload imports a source package with its .changes.
@@ -141,14 +149,15 @@ func (r *registry) debsign(t *testing.T, key string) int64 {
 
 // The signing worker for real, in a whole installation.
 func TestSigning(t *testing.T) {
-	hardware := newToken(t)
-	r := newRegistry(t, hardware.env()...)
+	needs(t)
+	token := newToken(t)
+	r := newRegistry(t, token.env()...)
 	head := r.signs(t)
+	r.signsInHardware(t, token)
 	r.needsTwo(t)
 	r.isRevoked(t)
-	r.signsInHardware(t, hardware)
 	head = r.isKilled(t, head)
-	r.tellsNobody(t, hardware)
+	r.tellsNobody(t, token)
 	r.isToldToTemporal(t)
 	r.keepsItsAudit(t, head)
 }

@@ -1,101 +1,100 @@
 package endtoend
 
 import (
-	"fmt"
+	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"debusine"
+	"debusine/api"
 )
 
 const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
-// token is a SoftHSM token with an RSA key, made before the installation whose
-// signing worker has it.
+// token is a key in a token, of software here, with a PIN that nobody but the signing
+// worker is to know.
 type token struct {
-	dir, pinFile      string
-	right, wrong, any string // PINs; any is the security officer's
+	dir, pinFile string
+	right, wrong string // PINs
+	officer      string // the security officer's PIN
+	key          string // fingerprint, once it is registered
 }
 
+// newToken initialises a token and has it make a key inside.
 func newToken(t *testing.T) *token {
 	t.Helper()
-	needs(t)
-	k := &token{dir: t.TempDir(), right: debusine.NewSecret()[:24], wrong: debusine.NewSecret()[:24], any: debusine.NewSecret()[:24]}
-	k.pinFile = filepath.Join(k.dir, "pin")
-	if err := os.Mkdir(filepath.Join(k.dir, "tokens"), 0o700); err != nil {
+	dir := t.TempDir()
+	h := &token{dir: dir, pinFile: filepath.Join(dir, "pin"), right: rand.Text(), wrong: rand.Text(), officer: rand.Text()}
+	if err := os.Mkdir(filepath.Join(dir, "tokens"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	conf := "directories.tokendir = " + k.dir + "/tokens\nobjectstore.backend = file\nlog.level = DEBUG\n"
-	if err := os.WriteFile(filepath.Join(k.dir, "softhsm2.conf"), []byte(conf), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "softhsm2.conf"), []byte("directories.tokendir = "+dir+"/tokens\nobjectstore.backend = file\nlog.level = DEBUG\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k.says(t, k.right)
-	for _, words := range [][]string{
-		{"softhsm2-util", "--init-token", "--free", "--label", "debusine", "--pin", k.right, "--so-pin", k.any},
-		{"pkcs11-tool", "--module", softHSM, "--token-label", "debusine", "--login", "--pin", k.right, "--keypairgen", "--key-type", "RSA:3072", "--id", "01", "--label", "archive"},
-	} {
-		c := exec.Command(words[0], words[1:]...)
-		c.Env = append(os.Environ(), k.env()...)
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%s (apt install softhsm2 opensc): %v\n%s", words[0], err, out)
-		}
-	}
-	return k
+	h.has(t, h.right)
+	h.run(t, "softhsm2-util", "--init-token", "--free", "--label", "vault", "--pin", h.right, "--so-pin", h.officer)
+	h.run(t, "pkcs11-tool", "--module", softHSM, "--token-label", "vault", "--login", "--pin", h.right, "--keypairgen", "--key-type", "RSA:3072", "--id", "01", "--label", "archive")
+	return h
 }
 
-// says writes a PIN to the file that the signing worker reads.
-func (k *token) says(t *testing.T, pin string) {
+// env is what the signing worker is told of the token.
+func (h *token) env() []string {
+	return []string{"SOFTHSM2_CONF=" + filepath.Join(h.dir, "softhsm2.conf"), "DEBUSINE_PKCS11_MODULE=" + softHSM, "DEBUSINE_PIN_FILE=" + h.pinFile}
+}
+
+func (h *token) run(t *testing.T, program string, args ...string) {
 	t.Helper()
-	if err := os.WriteFile(k.pinFile, []byte(pin+"\n"), 0o600); err != nil {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), h.env()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s; hint: make test-deps", program, err, out)
+	}
+}
+
+// has makes a PIN the one in the file: a new file, as an editor writes one.
+func (h *token) has(t *testing.T, pin string) {
+	t.Helper()
+	fresh := h.pinFile + ".new"
+	if err := os.WriteFile(fresh, []byte(pin+"\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(fresh, h.pinFile); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// env is what the programs that reach the token have in their environment.
-func (k *token) env() []string {
-	return []string{"SOFTHSM2_CONF=" + filepath.Join(k.dir, "softhsm2.conf"), "DEBUSINE_PKCS11_MODULE=" + softHSM, "DEBUSINE_PIN_FILE=" + k.pinFile}
-}
-
-// signsInHardware has the token sign an upload, and then tries a wrong PIN, once.
-func (r *registry) signsInHardware(t *testing.T, k *token) {
-	command := exec.Command(built.bin, "admin", "--state", r.State(), "key", "register", "--name", "In hardware", "pkcs11:token=debusine;object=archive")
-	command.Env = append(os.Environ(), k.env()...)
-	if out, err := command.CombinedOutput(); err != nil {
+// signsInHardware signs with a key in a token: with the right PIN, with a wrong one,
+// which is tried once, and with the right one again. Nobody is told a PIN.
+func (r *registry) signsInHardware(t *testing.T, h *token) {
+	uri := "pkcs11:token=vault;object=archive"
+	if out, err := r.key(t, "register", uri+"?pin-value="+h.wrong); err == nil || strings.Contains(out, h.wrong) {
+		t.Errorf("a PIN in the name: %v: %s", err, out)
+	}
+	out, err := r.key(t, "register", "--name", "In hardware <hardware@example.org>", "--description", "in a token", uri)
+	words := strings.Fields(out)
+	if err != nil || len(words) == 0 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	list, err := r.key(t, "list")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fingerprint string
-	for line := range strings.Lines(list) {
-		if words := strings.Fields(line); len(words) > 1 && len(words[1]) == 40 && words[1] != r.generated && words[1] != r.imported {
-			fingerprint = words[1]
+	h.key = words[len(words)-1]
+	r.enroll(t, h.key)
+	r.admin(t, "key", "grant", h.key, "Signers", "--workspace", "debusine/System")
+	signs := func(want, words string) api.WorkRequest {
+		t.Helper()
+		w := until(t, r.user, r.debsign(t, h.key), patient, "ended", ended)
+		if w.Result != want || !strings.Contains(string(w.OutputData), words) {
+			t.Errorf("it ended with %q, not %q about %q: %s", w.Result, want, words, w.OutputData)
 		}
+		return w
 	}
-	certificate, err := r.key(t, "show", fingerprint)
-	if err != nil {
-		t.Fatalf("%v: %s\n%s", err, certificate, list)
-	}
-	file := filepath.Join(t.TempDir(), "token.asc")
-	if err := os.WriteFile(file, []byte(certificate), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.admin(t, "key", "enroll", file, "--workspace", "debusine/System")
-	r.admin(t, "key", "grant", fingerprint, "Signers", "--workspace", "debusine/System")
-	id := r.debsign(t, fingerprint)
-	if w := until(t, r.user, id, patient, "ended", ended); w.Result != "success" {
-		t.Fatalf("the token did not sign: %s", w.OutputData)
-	}
-	r.verify(t, r.result(t, id), fingerprint)
-	k.says(t, k.wrong)
+	r.verify(t, r.result(t, signs("success", "audit_head").ID), h.key)
+	h.has(t, h.wrong)
 	for range 2 {
-		w := until(t, r.user, r.debsign(t, fingerprint), patient, "ended", ended)
-		if w.Result != "error" || !strings.Contains(string(w.OutputData), "PIN") || strings.Contains(fmt.Sprint(string(w.OutputData)), k.wrong) {
-			t.Errorf("with a wrong PIN it ended with %q: %s", w.Result, w.OutputData)
-		}
+		signs("error", "refused its PIN, and it is not tried again")
 	}
+	h.has(t, h.right)
+	signs("error", "has seen a wrong PIN, so none is tried")
+	h.run(t, "pkcs11-tool", "--module", softHSM, "--token-label", "vault", "--login", "--pin", h.right, "--list-objects")
+	r.verify(t, r.result(t, signs("success", "audit_head").ID), h.key)
 }
