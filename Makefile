@@ -90,5 +90,5 @@ test-interop: deps build ## drive the Debusine client that Debian packages again
 bench: deps build ## measure, print a table, write .state/bench.json
 	@scripts/bench
 
-histories: build ## record anew the workflow histories that the replay test reads
+histories: build ## record workflow histories for the replay test
 	@scripts/histories

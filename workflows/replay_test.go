@@ -45,3 +45,27 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 		})
 	}
 }
+
+// names collects what is registered.
+type names struct {
+	worker.WorkflowRegistry
+	all []string
+}
+
+func (n *names) RegisterWorkflowWithOptions(_ any, options workflow.RegisterOptions) {
+	n.all = append(n.all, options.Name)
+}
+
+// A workflow of which nothing is recorded could change without anybody seeing it.
+func TestEachWorkflowHasARecordedHistory(t *testing.T) {
+	var registered names
+	workflows.Register(&registered)
+	if len(registered.all) == 0 {
+		t.Fatal("nothing is registered")
+	}
+	for _, name := range registered.all {
+		if _, err := os.Stat(filepath.Join("testdata", "histories", name+"-completed.json")); err != nil {
+			t.Errorf("%v; hint: make histories", err)
+		}
+	}
+}
