@@ -71,6 +71,9 @@ func (m *Machine) mountLayers(f *Folder, layers []string) error {
 		defer unix.Unmount(place, unix.MNT_DETACH) // the overlay holds its own
 		lower = append(lower, place)
 	}
+	if err := m.mountChrootDev(f); err != nil {
+		return err
+	}
 	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upper + ",workdir=" + work + ",volatile"
 	if err := unix.Mount("overlay", f.Root(), "overlay", 0, options); err != nil {
 		return fmt.Errorf("joining the layers of a job: %w", err)

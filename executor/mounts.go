@@ -55,6 +55,9 @@ func (m *Machine) mountApart(c Command) error {
 			return err
 		}
 		v.writable = append(v.writable, f.Root())
+		for _, name := range chrootDevices {
+			v.writable = append(v.writable, filepath.Join(f.ChrootDev(), name))
+		}
 	}
 	if err := v.mountDevices(c.Devices); err != nil {
 		return err

@@ -144,6 +144,7 @@ func (p *part) start() (*process, error) {
 		err = writeFile(p.folder.path("run", p.name+".pid"), []byte(life.id.String()), 0o644)
 	}
 	if err != nil {
+		life.id.pid = cmd.Process.Pid // of one that has ended already no program is known; its children are found by this
 		p.log.Warn("a pid file was not written", "part", p.name, "error", err)
 	}
 	p.mu.Lock()

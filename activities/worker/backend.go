@@ -54,7 +54,7 @@ func (s *sbuild) unshareRoom(a *attempt) room {
 		return argv, nil
 	}
 	if len(s.layers) > 0 {
-		r.config = inRoot
+		r.config = inRoot(a.folder)
 	}
 	return r
 }

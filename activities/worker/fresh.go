@@ -216,11 +216,6 @@ tar --create --format=pax --no-recursion . var var/lib var/lib/apt var/cache \
 // that it did not ask for.
 const dropPackages = "--starting-build-commands=rm -f /var/cache/apt/archives/*.deb"
 
-// inRoot has sbuild work in Folder.Root: it unpacks a tarball of nothing, and
-// there mounts the root for each of its commands.
-const inRoot = `$unshare_bind_mounts = [{directory => "$ENV{TMPDIR}/../root", mountpoint => '/'}];
-`
-
 // asUser makes the user that sbuild builds as, who has the name of the job's own,
 // as sbuild would have in what it unpacks, and then runs a command.
 func asUser(f *executor.Folder, argv []string) []string {

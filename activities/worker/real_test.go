@@ -131,6 +131,10 @@ func TestBuilds(t *testing.T) {
 			t.Parallel()
 			buildsWhatIsReady(t, kept, hello, e.whole)
 		})
+		t.Run("a build sees the same in both", func(t *testing.T) {
+			t.Parallel()
+			seesTheSame(t, doer, s.beside(t, e.bare), e.bare)
+		})
 		t.Run("hello in a schroot", func(t *testing.T) {
 			t.Parallel()
 			buildsInSchroot(t, doer, s.beside(t, e.whole, hello), hello, e.whole)
