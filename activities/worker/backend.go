@@ -30,7 +30,7 @@ func (s *sbuild) room(a *attempt) (room, error) {
 	case "incus-lxc", "incus-vm":
 		return s.incusRoom(a)
 	}
-	return s.unshareRoom(a), nil
+	return s.unshareRoom(a)
 }
 
 // backend is the one that the task names, or the one that nothing means.
@@ -44,8 +44,8 @@ func (s *sbuild) backend() executor.Backend {
 
 // unshareRoom lets sbuild make the user namespace and unpack the tarball, unless
 // the environment is ready.
-func (s *sbuild) unshareRoom(a *attempt) room {
-	r := room{options: []string{"--chroot-mode=unshare", "--chroot=" + s.tarball}, unmirror: true, build: filepath.Join(a.folder.Work, "build")}
+func (s *sbuild) unshareRoom(a *attempt) (r room, err error) {
+	r = room{options: []string{"--chroot-mode=unshare", "--chroot=" + s.tarball}, unmirror: true, build: filepath.Join(a.folder.Work, "build")}
 	r.around = func(argv []string) ([]string, error) {
 		argv = inNewFolder("build", argv)
 		if len(s.layers) > 0 {
@@ -54,9 +54,9 @@ func (s *sbuild) unshareRoom(a *attempt) room {
 		return argv, nil
 	}
 	if len(s.layers) > 0 {
-		r.config = inRoot(a.folder)
+		r.config, err = inRoot(a.folder)
 	}
-	return r
+	return r, err
 }
 
 // schrootRoom runs sbuild itself as root of the user namespace in which schroot
