@@ -2,6 +2,9 @@ package workeract
 
 import (
 	"context"
+	"encoding/binary"
+	"io"
+	"os"
 	"strings"
 
 	"debusine/api"
@@ -46,4 +49,39 @@ func imageSuffix(name string) string {
 		}
 	}
 	return ""
+}
+
+// The head of a qcow2 image, in bytes: magic, version, the offset of the name of
+// the file that it is based on, and features that a reader must know.
+const (
+	qcow2Magic    = "QFI\xfb"
+	qcow2Head     = 80
+	qcow2DataFile = 1 << 2 // its data lie in another file
+)
+
+// standsAlone refuses an image that has QEMU open another file of this machine,
+// and a file that QEMU could take for an image of another make.
+func standsAlone(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	head := make([]byte, qcow2Head)
+	if _, err := io.ReadFull(file, head); err != nil {
+		return unusablef("the image of a disk has no head: %v", err)
+	}
+	if string(head[:4]) != qcow2Magic {
+		return unusablef("the image of a disk is not qcow2; hint: qemu-img convert -O qcow2, or raw in a tar.xz")
+	}
+	version := binary.BigEndian.Uint32(head[4:])
+	switch {
+	case version != 2 && version != 3:
+		return unusablef("the image of a disk is qcow2 of version %d; hint: 2 and 3 are known", version)
+	case binary.BigEndian.Uint64(head[8:]) != 0:
+		return unusablef("the image of a disk is based on another file; hint: qemu-img convert makes one that stands alone")
+	case version == 3 && binary.BigEndian.Uint64(head[72:])&qcow2DataFile != 0:
+		return unusablef("the image of a disk has its data in another file; hint: qemu-img convert makes one that stands alone")
+	}
+	return nil
 }

@@ -173,6 +173,9 @@ func (s *sbuild) fetchWhole(ctx context.Context, a *attempt, artifact api.Artifa
 	if err == nil {
 		s.image = image{path: path, packed: strings.HasSuffix(path, packedSuffix), boot: boot}
 		a.atEnd = append(a.atEnd, release)
+		if strings.HasSuffix(path, ".qcow2") {
+			err = standsAlone(path)
+		}
 	}
 	return err
 }
