@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +65,7 @@ func BackendNames() (names []string) {
 // Offers says why this machine does not have a backend; nil when it has. It
 // looks for programs and then tries, which takes seconds.
 func (m *Machine) Offers(ctx context.Context, b Backend) error {
-	for _, program := range sorted(b.programs) {
+	for _, program := range slices.Sorted(maps.Keys(b.programs)) {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("the program %s is missing; hint: install the package %s", program, b.programs[program])
 		}
@@ -78,14 +79,6 @@ func (m *Machine) Offers(ctx context.Context, b Backend) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return b.try(ctx, m)
-}
-
-func sorted(programs map[string]string) (names []string) {
-	for name := range programs {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // trial runs a command of a backend in a folder of its own; what it says is

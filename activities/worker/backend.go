@@ -101,12 +101,17 @@ func (s *sbuild) qemuRoom(a *attempt) (room, error) {
 		// The sockets of QEMU have to have short names.
 		argv = append([]string{"env", "TMPDIR=/tmp"}, inNewFolder("build", argv)...)
 		if unpack != nil {
-			argv = executor.InTurn(unpack, argv)
+			argv = executor.InTurn(unpack, executor.InTurn([]string{"sh", "-c", isRaw, "sh", image}, argv))
 		}
 		return argv, nil
 	}
 	return r, nil
 }
+
+// isRaw refuses an image that is not what its artifact says: QEMU looks for itself,
+// and would open the files that an image of another format names.
+const isRaw = `test -f "$1" && test ! -L "$1" && qemu-img info "$1" | grep -qx 'file format: raw' ||
+	{ echo "E: ${1##*/} of the environment is no raw image of a disk"; exit 1; }`
 
 // incusRoom gives the environment to incus for this build.
 func (s *sbuild) incusRoom(a *attempt) (room, error) {

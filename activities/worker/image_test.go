@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"debusine/api"
+	"debusine/task"
 )
 
 // An image may name files of the machine that QEMU would open for it.
@@ -38,6 +41,46 @@ func TestAnImageStandsAlone(t *testing.T) {
 		err := standsAlone(at(name))
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !isUnusable(err) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Also under the other name that a qcow2 image may have.
+func TestAnImageIsLookedAtBeforeItIsUsed(t *testing.T) {
+	head := make([]byte, qcow2Head)
+	copy(head, qcow2Magic+"\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x01")
+	for _, name := range []string{"system.qcow2", "system.img"} {
+		a, _ := newAttempt(t)
+		var err error
+		if a.Doer.cache, err = openCache(t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+		a.server = &downloads{content: string(head)}
+		artifact := tarball(3, string(head))
+		artifact.Files = map[string]api.File{name: artifact.Files["system.tar.zst"]}
+		s := &sbuild{data: &task.SbuildData{Backend: "qemu"}}
+		if err := s.fetchWhole(t.Context(), a, artifact, "efi"); !isUnusable(err) || !strings.Contains(err.Error(), "based on another file") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, release := range a.atEnd {
+			release()
+		}
+	}
+}
+
+func TestARawImageIsRaw(t *testing.T) {
+	dir := t.TempDir()
+	for name, command := range map[string]string{"good": "truncate --size 1M good", "qcow2": "qemu-img create -q -f qcow2 qcow2 1M", "link": "ln -s good link", "none": "true"} {
+		make := exec.Command("sh", "-ec", command)
+		make.Dir = dir
+		if said, err := make.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s; hint: install qemu-utils", name, err, said)
+		}
+	}
+	for _, name := range []string{"good", "qcow2", "link", "none"} {
+		said, err := exec.Command("sh", "-c", isRaw, "sh", filepath.Join(dir, name)).CombinedOutput()
+		if (err == nil) != (name == "good") || err != nil && !strings.Contains(string(said), "is no raw image") {
+			t.Errorf("%s: %v: %s", name, err, said)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (s *sbuild) fetchWhole(ctx context.Context, a *attempt, artifact api.Artifa
 	if err == nil {
 		s.image = image{path: path, packed: strings.HasSuffix(path, packedSuffix), boot: boot}
 		a.atEnd = append(a.atEnd, release)
-		if strings.HasSuffix(path, ".qcow2") {
+		if !s.image.packed { // a packed one is looked at where it is unpacked
 			err = standsAlone(path)
 		}
 	}

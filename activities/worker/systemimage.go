@@ -165,6 +165,9 @@ func (i *systemImage) teardown(ctx context.Context, a *attempt, ran executor.Res
 	if err != nil {
 		return "", err
 	}
+	if _, err := listFlat(i.made); err != nil { // the folder could be a link by now
+		return "", err
+	}
 	system.Filename, system.WithDev = i.name(), false
 	data := debusine.SystemImageData{SystemTarballData: system, ImageFormat: i.disk.Format, Filesystem: i.disk.Partitions[0].Filesystem,
 		Size: i.size(), BootMechanism: "efi"}
