@@ -41,6 +41,8 @@ func newHouse(t *testing.T) *house {
 	task.SourceFacts.DoneBy(h, func(context.Context, task.SourceQuestion) (task.Source, error) { return h.source, h.sourceErr })
 	task.Plan.DoneBy(h, h.plan)
 	task.Conclude.DoneBy(h, func(_ context.Context, c task.Conclusion) (task.Outcome, error) {
+		h.mu.Lock() // workflows within end at once
+		defer h.mu.Unlock()
 		h.conclusion = &c
 		return task.Outcome{ID: c.ID, Status: debusine.Completed, Result: c.Result}, nil
 	})
